@@ -1,0 +1,87 @@
+# Holdfast.  `make demo` shows it, `make test` proves it, `make` builds it.
+#
+# Folders below app/ are layers; each becomes an archive, so that a unit test
+# links the folder it tests and what lies below, and nothing above.
+
+CC ?= cc
+CSTD = -std=c11 -D_GNU_SOURCE
+WARN = -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wformat=2 -Wvla \
+	-Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wundef \
+	-Wpointer-arith -Wcast-qual -Wnull-dereference -Wimplicit-fallthrough
+HARDEN = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+OPT = -O2 -g
+LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
+LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lpthread -lm
+
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+LAYERS = proc http sync db store ltx state base
+
+# Everything a build flavour makes lies in its own folder:
+#	build/		what is deployed
+#	build/asan/	under the address and undefined-behaviour sanitizers
+B ?= build
+ifeq ($(B),build/asan)
+HARDEN = -fPIE
+OPT = -O1 -g
+CSTD += $(ASAN)
+LINK = -pie $(ASAN)
+endif
+
+CFLAGS_ALL = $(CSTD) $(WARN) $(HARDEN) $(OPT) -Iapp -MMD -MP $(CFLAGS)
+
+src_of = $(wildcard app/$(1)/*.c)
+obj_of = $(patsubst app/%.c,$(B)/obj/%.o,$(call src_of,$(1)))
+MAIN_OBJ = $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c))
+
+.PHONY: all clean
+all: $(B)/holdfast
+
+$(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/obj/%.o: app/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+.SECONDEXPANSION:
+$(LAYERS:%=$(B)/lib/%.a): $(B)/lib/%.a: $$(call obj_of,$$*)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+# Unit tests: tests/unit/<layer>/<module>.c, linked with that layer and below.
+below_base =
+below_state = state base
+below_ltx = ltx base
+below_store = store base
+below_db = db base
+below_sync = sync db store ltx state base
+below_http = http sync db store ltx state base
+below_proc = proc http sync db store ltx state base
+below_base = base
+# Above the layers: what of it is tested stands beside.
+below_app = $(LAYERS)
+beside_app = $(B)/obj/config.o
+
+UNIT_SRC = $(wildcard tests/unit/*/*.c)
+UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+layer_of = $(firstword $(subst /, ,$(1)))
+
+$(UNIT): $(B)/unit/%: $(B)/obj/unit/%.o $$(beside_$$(call layer_of,$$*)) \
+		$$(foreach l,$$(below_$$(call layer_of,$$*)),$(B)/lib/$$(l).a)
+	@mkdir -p $(@D)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(B)/obj/unit/%.o: tests/unit/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Itests/unit -c -o $@ $<
+
+.PHONY: units
+units: $(UNIT)
+	@for t in $^; do $$t || exit 1; done
+
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

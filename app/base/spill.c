@@ -1,0 +1,101 @@
+#include "base/spill.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct spill {
+	char *dir;
+	size_t memory_max;
+	struct buf memory;	/* all of it while fd is -1, else empty */
+	int fd;
+	uint64_t len;
+};
+
+struct spill *spill_new(const char *dir, size_t memory_max)
+{
+	struct spill *s = alloc_zeroed(1, sizeof *s);
+
+	s->dir = alloc_string(dir);
+	s->memory_max = memory_max;
+	s->fd = -1;
+	return s;
+}
+
+void spill_free(struct spill *s)
+{
+	if (s == NULL)
+		return;
+	if (s->fd >= 0)
+		close(s->fd);
+	buf_release(&s->memory);
+	free(s->dir);
+	free(s);
+}
+
+static int failed(const struct spill *s, const char *what)
+{
+	log_error("spill.failed", "call=%s dir=%s error=\"%s\"", what, s->dir, strerror(errno));
+	return -1;
+}
+
+static int move_to_file(struct spill *s)
+{
+	int fd = open(s->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return failed(s, "open");
+	if (file_write_all(fd, s->memory.data, s->memory.len, 0) < 0) {
+		failed(s, "write");
+		close(fd);
+		return -1;
+	}
+	s->fd = fd;
+	buf_release(&s->memory);
+	return 0;
+}
+
+int spill_add(struct spill *s, const void *bytes, size_t len)
+{
+	if (s->fd < 0 && s->len + len > s->memory_max && move_to_file(s) < 0)
+		return -1;
+	if (s->fd < 0)
+		buf_add(&s->memory, bytes, len);
+	else if (file_write_all(s->fd, bytes, len, s->len) < 0)
+		return failed(s, "write");
+	s->len += len;
+	return 0;
+}
+
+int64_t spill_read(const struct spill *s, uint64_t offset, void *out, size_t len)
+{
+	if (offset >= s->len)
+		return 0;
+	if (len > s->len - offset)
+		len = (size_t)(s->len - offset);
+	if (s->fd < 0) {
+		memcpy(out, s->memory.data + offset, len);
+		return (int64_t)len;
+	}
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pread(s->fd, (char *)out + done, len - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return failed(s, "read");
+		done += (size_t)n;
+	}
+	return (int64_t)len;
+}
+
+uint64_t spill_len(const struct spill *s)
+{
+	return s->len;
+}

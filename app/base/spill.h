@@ -1,0 +1,30 @@
+/*
+ * Bytes written once and read any number of times: in memory while they are
+ * few, in an unlinked file when they are many.
+ *
+ * An LTX object has no bound that a client could not move, so it is built and
+ * fetched in one of these.
+ *
+ *	spill_new()
+ *	spill_add()	any number of times
+ *	spill_read()	any number of times
+ *	spill_free()
+ */
+#ifndef BASE_SPILL_H
+#define BASE_SPILL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct spill;
+
+/* `dir` (copied) gets the file once more than `memory_max` bytes were added. */
+struct spill *spill_new(const char *dir, size_t memory_max);
+void spill_free(struct spill *s);
+/* -1: the file could not be written; already logged. */
+int spill_add(struct spill *s, const void *bytes, size_t len);
+/* How many bytes were read, less than `len` only at the end; -1 as above. */
+int64_t spill_read(const struct spill *s, uint64_t offset, void *out, size_t len);
+uint64_t spill_len(const struct spill *s);
+
+#endif

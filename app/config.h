@@ -1,0 +1,56 @@
+/*
+ * The configuration: environment variables, read once, checked all together.
+ *
+ * The table in config.c says all there is to say about a variable.  What comes
+ * out is in the terms of the layers that need it; they never see this header.
+ *
+ *	config_read()
+ *	... config.server, config.sync, config.pool
+ *	config_release()	wipes the secrets
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "proc/master.h"
+#include "sync/sync.h"
+
+struct config {
+	/* What the sub-structs point to. */
+	char *data;
+	char *socket;
+	char *table;
+	char *jwt_key_file;
+
+	enum log_level log;
+	struct pool_config pool;
+	struct server_config server;
+	struct sync_config sync; /* sync.node is not configuration: see state/node.h */
+};
+
+/* Which variables a command cannot do without; the others may be missing. */
+enum config_need {
+	CONFIG_STORE = 1 << 0, /* HOLDFAST_STORE and what its kind asks for */
+	CONFIG_AUTH = 1 << 1, /* what HOLDFAST_AUTH asks for */
+	CONFIG_KEY = 1 << 2, /* HOLDFAST_JWT_KEY_FILE */
+};
+
+/*
+ * `environment` is NULL-terminated `NAME=value`.  `said` gets lines for a
+ * person: with -1 exactly one, which names the variable and what is wrong;
+ * with 0 one for each variable that this version knows and does not use yet.
+ * After -1 there is nothing to release.  Without CONFIG_STORE no credentials
+ * are read, and the store's part is empty if HOLDFAST_STORE is not set.
+ */
+int config_read(char *const environment[], unsigned needs, struct config *out, struct buf *said);
+void config_release(struct config *c);
+
+/* The same from this process's environment, with what is to be said on stderr. */
+int config_load(unsigned needs, struct config *out);
+
+/* All variables, one a line: name, default, what is allowed, what it means. */
+void config_describe(struct buf *out);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * A connection cannot checkpoint inside a transaction of its own, so there are
+ * two: one holds SQLite's write lock, the other copies.  No writer runs at the
+ * same time, so what is copied is what was compared with the position, and the
+ * writer-against-checkpoint bug of SQLite 3.7.0 to 3.51.2 has no chance.
+ *
+ * The position is armed before the first page is copied.  The other way round,
+ * a death in between would leave a WAL that the next writer starts over and a
+ * position that takes this for a gap.
+ */
+#include "db/checkpoint.h"
+
+#include "base/log.h"
+#include "db/wal.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+static bool is_end(const struct wal_position *at, const struct wal_index *now)
+{
+	return at->frame == now->last_frame && at->sum[0] == now->sum[0] &&
+	       at->sum[1] == now->sum[1] && memcmp(at->salt, now->salt, sizeof at->salt) == 0;
+}
+
+/* Complete means every frame: only then does the next writer start over. */
+static enum checkpoint_result copy_all(struct userdb *copier, const struct wal_index *now)
+{
+	int nlog = -1, ncopied = -1;
+	int rc = sqlite3_wal_checkpoint_v2(userdb_sqlite(copier), "main", SQLITE_CHECKPOINT_PASSIVE,
+					   &nlog, &ncopied);
+
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+		break;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return CHECKPOINT_LATER;
+	default:
+		log_error("checkpoint.failed", "path=%s code=%d error=\"%s\"",
+			  sqlite3_db_filename(userdb_sqlite(copier), "main"), rc,
+			  sqlite3_errstr(rc));
+		return CHECKPOINT_FAILED;
+	}
+	if (nlog < 0 || (uint32_t)nlog != now->last_frame || ncopied != nlog)
+		return CHECKPOINT_LATER;
+	return CHECKPOINT_DONE;
+}
+
+static enum checkpoint_result result_of(enum wal_result result)
+{
+	switch (result) {
+	case WAL_OK:
+		return CHECKPOINT_DONE;
+	case WAL_BUSY:
+	case WAL_MISFIT:
+		return CHECKPOINT_LATER;
+	case WAL_FAILED:
+		return CHECKPOINT_FAILED;
+	}
+	return CHECKPOINT_FAILED;
+}
+
+static enum checkpoint_result checkpoint_locked(struct wal *w, struct userdb *copier,
+						const struct wal_position *at,
+						int (*arm)(void *owner), void *owner)
+{
+	struct wal_index now;
+
+	enum checkpoint_result result = result_of(wal_read_index(w, &now));
+	if (result != CHECKPOINT_DONE)
+		return result;
+	if (now.last_frame == 0)
+		return at->frame == 0 || at->armed ? CHECKPOINT_DONE : CHECKPOINT_LATER;
+	if (!is_end(at, &now))
+		return CHECKPOINT_LATER;
+	if (arm(owner) < 0)
+		return CHECKPOINT_FAILED;
+	return copy_all(copier, &now);
+}
+
+enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
+				      const struct wal_position *at, int (*arm)(void *owner),
+				      void *owner)
+{
+	struct userdb *copier = NULL;
+	struct wal w;
+
+	/* Opened first: writers wait from the next call on. */
+	switch (userdb_open(path, USERDB_INTERNAL, NULL, &copier)) {
+	case USERDB_OK:
+		break;
+	case USERDB_BUSY:
+		return CHECKPOINT_LATER;
+	case USERDB_ABSENT:
+		log_error("checkpoint.failed", "path=%s error=\"no such file\"", path);
+		return CHECKPOINT_FAILED;
+	case USERDB_FAILED:
+		return CHECKPOINT_FAILED;
+	}
+	enum checkpoint_result result = result_of(wal_begin(u, WAL_WRITE, &w));
+	if (result == CHECKPOINT_DONE)
+		result = checkpoint_locked(&w, copier, at, arm, owner);
+	wal_end(&w);
+	userdb_close(copier);
+	return result;
+}

@@ -1,0 +1,32 @@
+/*
+ * The checkpoint that lets the WAL start over.
+ *
+ * Only the holder of the user's push right makes one, and only when everything
+ * in the WAL is stored elsewhere, because the next writer overwrites it.
+ */
+#ifndef DB_CHECKPOINT_H
+#define DB_CHECKPOINT_H
+
+#include "db/position.h"
+#include "db/userdb.h"
+
+enum checkpoint_result {
+	CHECKPOINT_DONE, /* the next writer starts the WAL over */
+	CHECKPOINT_LATER, /* something was added, a reader or a writer is in the way */
+	CHECKPOINT_FAILED, /* already logged */
+};
+
+/*
+ * Copies the WAL into the database file, if `at` is still its end.  arm() is
+ * called with the write lock held, just before, and must store that at->armed
+ * is now true; -1 from it ends with CHECKPOINT_FAILED.  No network in here:
+ * the user's writers wait for it, at most lock_wait_ms.
+ *
+ * `u` is USERDB_INTERNAL, without a transaction, and has `path` open.  With
+ * nothing in the WAL there is nothing to do, and arm() is not called.
+ */
+enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
+				      const struct wal_position *at, int (*arm)(void *owner),
+				      void *owner);
+
+#endif

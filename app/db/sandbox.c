@@ -1,0 +1,462 @@
+/*
+ * Four means: the authorizer says what may be prepared, sqlite3_limit() how
+ * large it may be, the progress handler how long it may run, and defensive
+ * mode keeps the database's own bookkeeping out of reach.
+ *
+ * The authorizer also learns what a statement is made of, which SQLite has no
+ * question for.  It is called for SQL that SQLite runs by itself, too: VACUUM
+ * attaches a nameless file while it is stepped (and this one ATTACH is
+ * allowed), full-text tables prepare statements on their shadow tables.  What
+ * is seen while stepping is therefore not the statement's.
+ */
+#include "db/sandbox.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+	PROGRESS_OPS = 1000, /* well below a millisecond */
+	REQUEST_STATEMENTS = 4, /* a request may take as long as so many of the longest */
+	LENGTH_MIN = 1 << 20, /* a text or blob may always have so many bytes */
+	DENIAL_MAX = 100,
+};
+
+struct sandbox {
+	struct sqlite3 *db;
+	struct userdb_limits limits;
+	bool writes;
+	bool tainted;
+	bool trusted; /* SQL of our own is being prepared */
+	bool setting;
+	bool stepping;
+	unsigned seen;
+	int64_t statement_until; /* 0: not started yet */
+	int64_t request_until; /* 0: outside of a request */
+	char denial[DENIAL_MAX];
+	char timeout[DENIAL_MAX];
+};
+
+enum pragma_right {
+	PRAGMA_ASK, /* without an argument */
+	PRAGMA_ASK_ABOUT, /* an argument only says what it is about */
+	PRAGMA_STORED, /* a new value is stored in the database */
+	PRAGMA_SETTING, /* a new value is one of the connection's */
+	PRAGMA_STORED_SETTING, /* both */
+};
+
+static const struct {
+	const char *name;
+	enum pragma_right right;
+} pragmas[] = {
+	{ "application_id", PRAGMA_STORED },
+	{ "auto_vacuum", PRAGMA_STORED_SETTING },
+	{ "cache_size", PRAGMA_ASK },
+	{ "case_sensitive_like", PRAGMA_SETTING },
+	{ "collation_list", PRAGMA_ASK },
+	{ "compile_options", PRAGMA_ASK },
+	{ "data_version", PRAGMA_ASK },
+	{ "defer_foreign_keys", PRAGMA_SETTING },
+	{ "encoding", PRAGMA_ASK },
+	{ "foreign_key_check", PRAGMA_ASK_ABOUT },
+	{ "foreign_key_list", PRAGMA_ASK_ABOUT },
+	{ "foreign_keys", PRAGMA_SETTING },
+	{ "freelist_count", PRAGMA_ASK },
+	{ "function_list", PRAGMA_ASK },
+	{ "incremental_vacuum", PRAGMA_ASK_ABOUT },
+	{ "index_info", PRAGMA_ASK_ABOUT },
+	{ "index_list", PRAGMA_ASK_ABOUT },
+	{ "index_xinfo", PRAGMA_ASK_ABOUT },
+	{ "integrity_check", PRAGMA_ASK_ABOUT },
+	{ "journal_mode", PRAGMA_ASK },
+	{ "max_page_count", PRAGMA_ASK },
+	{ "optimize", PRAGMA_ASK_ABOUT },
+	{ "page_count", PRAGMA_ASK },
+	{ "page_size", PRAGMA_ASK },
+	{ "quick_check", PRAGMA_ASK_ABOUT },
+	{ "recursive_triggers", PRAGMA_SETTING },
+	{ "synchronous", PRAGMA_ASK },
+	{ "table_info", PRAGMA_ASK_ABOUT },
+	{ "table_list", PRAGMA_ASK_ABOUT },
+	{ "table_xinfo", PRAGMA_ASK_ABOUT },
+	{ "user_version", PRAGMA_STORED },
+};
+
+static const char *const denied_functions[] = {
+	"fts3_tokenizer", /* hands out and takes pointers */
+	"load_extension",
+	"sqlite_log",
+};
+
+static int deny(struct sandbox *s, const char *prefix, const char *what)
+{
+	(void)snprintf(s->denial, sizeof s->denial, "not allowed here: %s%.60s", prefix, what);
+	return SQLITE_DENY;
+}
+
+static int judge_known_pragma(struct sandbox *s, enum pragma_right right, const char *name,
+			      const char *arg)
+{
+	switch (right) {
+	case PRAGMA_ASK:
+		return arg == NULL ? SQLITE_OK : deny(s, "setting PRAGMA ", name);
+	case PRAGMA_ASK_ABOUT:
+	case PRAGMA_STORED:
+		return SQLITE_OK;
+	case PRAGMA_SETTING:
+	case PRAGMA_STORED_SETTING:
+		break;
+	}
+	if (arg == NULL)
+		return SQLITE_OK;
+	s->seen |= SANDBOX_SETTING;
+	if (right == PRAGMA_STORED_SETTING)
+		s->seen |= SANDBOX_STORED;
+	return s->setting ? SQLITE_OK : SQLITE_IGNORE;
+}
+
+static bool is_temp(const char *database)
+{
+	return database != NULL && strcasecmp(database, "temp") == 0;
+}
+
+static int judge_pragma(struct sandbox *s, const char *name, const char *arg, const char *database)
+{
+	if (arg != NULL && is_temp(database))
+		s->seen |= SANDBOX_TEMP;
+	for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
+		if (strcasecmp(pragmas[i].name, name) == 0)
+			return judge_known_pragma(s, pragmas[i].right, pragmas[i].name, arg);
+	return deny(s, "PRAGMA ", name);
+}
+
+static int judge_function(struct sandbox *s, const char *name)
+{
+	for (size_t i = 0; i < sizeof denied_functions / sizeof *denied_functions; i++)
+		if (strcasecmp(denied_functions[i], name) == 0)
+			return deny(s, "", denied_functions[i]);
+	return SQLITE_OK;
+}
+
+/*
+ * A user's own ATTACH is met while it is prepared, so what comes while
+ * stepping is VACUUM's: nameless, or a path in VACUUM INTO.
+ */
+static int judge_attach(struct sandbox *s, const char *file)
+{
+	if (!s->stepping)
+		return deny(s, "", "ATTACH");
+	if (file == NULL || *file != '\0')
+		return deny(s, "", "VACUUM INTO");
+	return SQLITE_OK;
+}
+
+static bool is_schema_table(const char *table)
+{
+	return strcmp(table, "sqlite_master") == 0 || strcmp(table, "sqlite_temp_master") == 0;
+}
+
+static void note_rows(struct sandbox *s, const char *table)
+{
+	if (!is_schema_table(table))
+		s->seen |= SANDBOX_ROWS;
+}
+
+static void note_schema(struct sandbox *s, const char *database)
+{
+	s->seen |= SANDBOX_SCHEMA;
+	if (is_temp(database))
+		s->seen |= SANDBOX_TEMP;
+}
+
+static int judge(struct sandbox *s, int action, const char *a, const char *b, const char *database)
+{
+	switch (action) {
+	case SQLITE_ATTACH:
+		return judge_attach(s, a);
+	case SQLITE_DETACH:
+		return deny(s, "", "DETACH");
+	case SQLITE_PRAGMA:
+		return judge_pragma(s, a, b, database);
+	case SQLITE_FUNCTION:
+		return judge_function(s, b);
+	case SQLITE_INSERT:
+	case SQLITE_UPDATE:
+	case SQLITE_DELETE:
+		note_rows(s, a);
+		return SQLITE_OK;
+	case SQLITE_CREATE_TEMP_INDEX:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_CREATE_TEMP_VIEW:
+	case SQLITE_DROP_TEMP_INDEX:
+	case SQLITE_DROP_TEMP_TABLE:
+	case SQLITE_DROP_TEMP_TRIGGER:
+	case SQLITE_DROP_TEMP_VIEW:
+		note_schema(s, "temp");
+		return SQLITE_OK;
+	case SQLITE_CREATE_INDEX:
+	case SQLITE_CREATE_TABLE:
+	case SQLITE_CREATE_TRIGGER:
+	case SQLITE_CREATE_VIEW:
+	case SQLITE_CREATE_VTABLE:
+	case SQLITE_DROP_INDEX:
+	case SQLITE_DROP_TABLE:
+	case SQLITE_DROP_TRIGGER:
+	case SQLITE_DROP_VIEW:
+	case SQLITE_DROP_VTABLE:
+	case SQLITE_REINDEX:
+	case SQLITE_ANALYZE:
+		note_schema(s, database);
+		return SQLITE_OK;
+	case SQLITE_ALTER_TABLE:
+		note_schema(s, a);
+		return SQLITE_OK;
+	default:
+		return SQLITE_OK;
+	}
+}
+
+static int authorize(void *owner, int action, const char *a, const char *b, const char *database,
+		     const char *trigger)
+{
+	struct sandbox *s = owner;
+	unsigned seen = s->seen;
+
+	(void)trigger;
+	if (s->trusted)
+		return SQLITE_OK;
+	int verdict = judge(s, action, a, b, database);
+	if (s->stepping)
+		s->seen = seen;
+	return verdict;
+}
+
+/*
+ * The clock starts with the first call, not with the statement: waiting for
+ * the write lock has a limit of its own and comes before.
+ */
+static int watch_time(void *owner)
+{
+	struct sandbox *s = owner;
+	int64_t now = clock_mono_ms();
+
+	if (s->statement_until == 0)
+		s->statement_until = now + s->limits.statement_ms;
+	if (now >= s->statement_until) {
+		(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
+			       (long long)s->limits.statement_ms);
+		return 1;
+	}
+	if (s->request_until != 0 && now >= s->request_until) {
+		(void)snprintf(s->timeout, sizeof s->timeout,
+			       "the statements of one request took too long together");
+		return 1;
+	}
+	return 0;
+}
+
+static int clamp(int64_t value, int low, int high)
+{
+	if (value < low)
+		return low;
+	return value > high ? high : (int)value;
+}
+
+static void set_limits(struct sqlite3 *db, const struct userdb_limits *limits)
+{
+	static const struct {
+		int what;
+		int most;
+	} fixed[] = {
+		{ SQLITE_LIMIT_ATTACHED, 1 }, /* for VACUUM */
+		{ SQLITE_LIMIT_COLUMN, 2000 },
+		{ SQLITE_LIMIT_COMPOUND_SELECT, 500 },
+		{ SQLITE_LIMIT_EXPR_DEPTH, 1000 },
+		{ SQLITE_LIMIT_FUNCTION_ARG, 100 },
+		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 500 },
+		{ SQLITE_LIMIT_TRIGGER_DEPTH, 100 },
+		{ SQLITE_LIMIT_VARIABLE_NUMBER, 32766 },
+		{ SQLITE_LIMIT_VDBE_OP, 1000000 },
+		{ SQLITE_LIMIT_WORKER_THREADS, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+		sqlite3_limit(db, fixed[i].what, fixed[i].most);
+	sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, limits->max_sql_bytes);
+	sqlite3_limit(db, SQLITE_LIMIT_LENGTH,
+		      clamp(limits->max_result_bytes, LENGTH_MIN, INT_MAX));
+}
+
+static void configure(struct sqlite3 *db, int option, int value)
+{
+	int rc = sqlite3_db_config(db, option, value, NULL);
+
+	assert(rc == SQLITE_OK);
+	(void)rc;
+}
+
+struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limits)
+{
+	struct sandbox *s = alloc_zeroed(1, sizeof *s);
+
+	s->db = db;
+	s->limits = *limits;
+	s->writes = true;
+	set_limits(db, limits);
+	configure(db, SQLITE_DBCONFIG_DEFENSIVE, 1);
+	configure(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0);
+	configure(db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
+	configure(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0);
+	configure(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0);
+	sqlite3_set_authorizer(db, authorize, s);
+	sqlite3_progress_handler(db, PROGRESS_OPS, watch_time, s);
+	return s;
+}
+
+void sandbox_free(struct sandbox *s)
+{
+	if (s == NULL)
+		return;
+	sqlite3_progress_handler(s->db, 0, NULL, NULL);
+	sqlite3_set_authorizer(s->db, NULL, NULL);
+	free(s);
+}
+
+static int run_trusted(struct sandbox *s, const char *sql)
+{
+	s->trusted = true;
+	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+	s->trusted = false;
+	return rc;
+}
+
+void sandbox_allow_writes(struct sandbox *s, bool writes)
+{
+	if (s->writes == writes)
+		return;
+	int rc = run_trusted(s, writes ? "PRAGMA query_only=0" : "PRAGMA query_only=1");
+	assert(rc == SQLITE_OK);
+	(void)rc;
+	s->writes = writes;
+}
+
+void sandbox_begin_request(struct sandbox *s, bool writes)
+{
+	sandbox_allow_writes(s, writes);
+	s->request_until = clock_mono_ms() + s->limits.lock_wait_ms +
+			   REQUEST_STATEMENTS * s->limits.statement_ms;
+}
+
+void sandbox_end_request(struct sandbox *s)
+{
+	s->request_until = 0;
+	s->statement_until = 0;
+	if (sandbox_in_transaction(s) && run_trusted(s, "ROLLBACK") != SQLITE_OK) {
+		log_error("db.rollback_failed", "code=%d", sqlite3_extended_errcode(s->db));
+		s->tainted = true;
+	}
+	sqlite3_set_last_insert_rowid(s->db, 0);
+}
+
+bool sandbox_tainted(const struct sandbox *s)
+{
+	return s->tainted;
+}
+
+const struct userdb_limits *sandbox_limits(const struct sandbox *s)
+{
+	return &s->limits;
+}
+
+bool sandbox_in_transaction(const struct sandbox *s)
+{
+	return !sqlite3_get_autocommit(s->db);
+}
+
+struct sqlite3 *sandbox_sqlite(struct sandbox *s)
+{
+	return s->db;
+}
+
+bool sandbox_writes(const struct sandbox *s)
+{
+	return s->writes;
+}
+
+void sandbox_taint(struct sandbox *s)
+{
+	s->tainted = true;
+}
+
+static void forget_reasons(struct sandbox *s)
+{
+	s->denial[0] = '\0';
+	s->timeout[0] = '\0';
+}
+
+void sandbox_begin_prepare(struct sandbox *s)
+{
+	s->seen = 0;
+	forget_reasons(s);
+}
+
+unsigned sandbox_seen(const struct sandbox *s)
+{
+	return s->seen;
+}
+
+void sandbox_begin_setting(struct sandbox *s)
+{
+	s->setting = true;
+}
+
+void sandbox_end_setting(struct sandbox *s)
+{
+	s->setting = false;
+}
+
+bool sandbox_begin_statement(struct sandbox *s)
+{
+	forget_reasons(s);
+	s->statement_until = 0;
+	if (s->request_until == 0 || clock_mono_ms() < s->request_until)
+		return true;
+	(void)snprintf(s->timeout, sizeof s->timeout,
+		       "the statements of one request took too long together");
+	return false;
+}
+
+void sandbox_begin_step(struct sandbox *s)
+{
+	forget_reasons(s);
+	s->stepping = true;
+}
+
+void sandbox_end_step(struct sandbox *s)
+{
+	s->stepping = false;
+}
+
+static const char *text_or_null(const char *text)
+{
+	return *text != '\0' ? text : NULL;
+}
+
+const char *sandbox_denial(const struct sandbox *s)
+{
+	return text_or_null(s->denial);
+}
+
+const char *sandbox_timeout(const struct sandbox *s)
+{
+	return text_or_null(s->timeout);
+}

@@ -1,0 +1,68 @@
+/*
+ * A connection to one user's database.
+ *
+ * Every connection of this program is opened here, in WAL mode, synchronous
+ * FULL, without automatic checkpoints and without one at close: the WAL is the
+ * record of what was not pushed yet, and only the pusher may let go of it.
+ *
+ * A connection belongs to one thread at a time and never crosses a fork.
+ * Nothing but SQLite opens the database or its -shm: closing any descriptor of
+ * them would drop SQLite's locks in the whole process.
+ */
+#ifndef DB_USERDB_H
+#define DB_USERDB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sandbox;
+struct sqlite3;
+struct userdb;
+
+struct userdb_limits {
+	int64_t max_db_bytes; /* the file may not grow beyond */
+	int64_t max_result_bytes; /* of all rows of one request */
+	int64_t statement_ms; /* one statement */
+	int64_t lock_wait_ms; /* a writer waiting its turn */
+	int max_sql_bytes;
+};
+
+enum userdb_role {
+	USERDB_CLIENT, /* runs a user's SQL, inside the sandbox */
+	USERDB_INTERNAL, /* captures and checkpoints */
+};
+
+enum userdb_result {
+	USERDB_OK,
+	USERDB_ABSENT,
+	USERDB_BUSY,
+	USERDB_FAILED, /* already logged */
+};
+
+/*
+ * Makes an empty database in WAL mode at `path`, atomically: beside it first,
+ * then renamed.  USERDB_OK too if one is there already.
+ */
+enum userdb_result userdb_create(const char *path);
+
+/*
+ * `limits` is copied; it matters for USERDB_CLIENT only, NULL otherwise.  The
+ * file must exist.  One that a foreign tool left in another journal mode is
+ * put back into WAL mode.
+ */
+enum userdb_result userdb_open(const char *path, enum userdb_role role,
+			       const struct userdb_limits *limits, struct userdb **out);
+/* An open transaction is rolled back; every statement was finalized before. */
+void userdb_close(struct userdb *u);
+
+/* For this folder only. */
+struct sqlite3 *userdb_sqlite(struct userdb *u);
+struct sandbox *userdb_sandbox(struct userdb *u); /* NULL for USERDB_INTERNAL */
+
+/* How many commits of this connection have added to the WAL since it was opened. */
+uint64_t userdb_commits(const struct userdb *u);
+
+/* Nothing that a user did would be found by the next request: the handle may be used again. */
+bool userdb_is_clean(const struct userdb *u);
+
+#endif

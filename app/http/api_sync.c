@@ -1,0 +1,137 @@
+/*
+ * GET /v1/sync: how far the store is behind, and why.
+ * POST /v1/sync: push now; success is said only once everything that was
+ * committed when the request came is in the store.
+ */
+#include "base/clock.h"
+#include "base/json_write.h"
+#include "http/user_route.h"
+#include "state/slot.h"
+#include "store/object.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* Below nginx's fastcgi_read_timeout, above the time in which a silent store is given up. */
+enum { SYNC_WAIT_MS = 10 * 1000 };
+
+static const char *const status_name[] = {
+	[SYNC_IN_STEP] = "ok",
+	[SYNC_DIRTY] = "dirty",
+	[SYNC_FAILED] = "failed",
+	[SYNC_CONFLICT] = "conflict",
+};
+
+static void put_time(struct json_writer *w, const char *key, int64_t wall_ms)
+{
+	char text[32];
+	struct tm utc;
+	time_t seconds = (time_t)(wall_ms / 1000);
+
+	json_key(w, key);
+	if (wall_ms == 0) {
+		json_put_null(w);
+		return;
+	}
+	gmtime_r(&seconds, &utc);
+	size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+	(void)snprintf(text + len, sizeof text - len, ".%03dZ", (int)(wall_ms % 1000));
+	json_put_string(w, text);
+}
+
+static void put_next_attempt(struct json_writer *w, const struct slot_view *v)
+{
+	int64_t left = v->next_attempt_ms - clock_mono_ms();
+
+	json_key(w, "next_attempt_ms");
+	if (sync_status(v) != SYNC_FAILED)
+		json_put_null(w);
+	else
+		json_put_int(w, left > 0 && !v->pushing ? left : 0);
+}
+
+static void put_status(struct exchange *x)
+{
+	struct json_writer *w;
+	struct slot_view v;
+
+	slot_read(x->slot, &v);
+	buf_clear(&x->response.body);
+	w = json_writer_new(&x->response.body);
+	json_open_object(w);
+	json_key(w, "status");
+	json_put_string(w, status_name[sync_status(&v)]);
+	json_key(w, "pending_commits");
+	json_put_int(w, (int64_t)(v.committed - v.stored));
+	json_key(w, "local_commits");
+	json_put_int(w, (int64_t)v.committed);
+	json_key(w, "remote_commits");
+	json_put_int(w, (int64_t)v.stored);
+	json_key(w, "remote_txid");
+	json_put_int(w, (int64_t)v.txid);
+	json_key(w, "last_error");
+	json_put_string(w, v.error ? object_error_name[v.error] : NULL);
+	json_key(w, "failed_attempts");
+	json_put_int(w, v.failures);
+	put_time(w, "failed_since", v.failed_since_ms);
+	put_next_attempt(w, &v);
+	put_time(w, "last_success", v.last_success_ms);
+	json_close_object(w);
+	json_writer_free(w);
+}
+
+enum served serve_sync_get(struct service *s, struct exchange *x)
+{
+	(void)s;
+	put_status(x);
+	return SERVE_DONE;
+}
+
+static enum served refuse(struct exchange *x, enum http_status status, const char *code,
+			  const char *what)
+{
+	exchange_error(x, status, code, "%s", what);
+	if (status == HTTP_UNAVAILABLE)
+		x->response.retry_after_s = 1;
+	return SERVE_DONE;
+}
+
+static enum served failed(struct exchange *x, const struct slot_view *v)
+{
+	exchange_error(x, HTTP_UNAVAILABLE, "SYNC_FAILED",
+		       "%llu commits are not in the store yet (%s); they are safe here and will be "
+		       "sent as soon as it answers",
+		       (unsigned long long)(v->committed - v->stored), object_error_name[v->error]);
+	x->response.retry_after_s = 1;
+	return SERVE_DONE;
+}
+
+/* wait.goal is what was committed when the request came; it is set with the first call. */
+enum served serve_sync_post(struct service *s, struct exchange *x)
+{
+	struct slot_view v;
+
+	slot_read(x->slot, &v);
+	if (x->wait.rounds == 0)
+		x->wait.goal = v.committed;
+	if (v.conflict)
+		return refuse(x, HTTP_CONFLICT, "SYNC_CONFLICT",
+			      "another host has written to this database");
+	if (v.stored >= x->wait.goal && v.failed_since_ms == 0) {
+		put_status(x);
+		return SERVE_DONE;
+	}
+	/* An attempt ended meanwhile and this is what came of it. */
+	if (x->wait.rounds > 0 && v.failed_since_ms != 0 && v.ended != x->wait.seen)
+		return failed(x, &v);
+	if (clock_mono_ms() >= x->arrived_ms + SYNC_WAIT_MS)
+		return failed(x, &v);
+	if (!s->may_park)
+		return refuse(x, HTTP_UNAVAILABLE, "BUSY", "too many requests are waiting");
+	if (!sync_retry(s->sync, x->slot))
+		return failed(x, &v);
+	x->wait.seen = v.ended;
+	x->wait.ready = attempt_ended;
+	x->wait.until_ms = x->arrived_ms + SYNC_WAIT_MS;
+	return SERVE_PARK;
+}

@@ -1,0 +1,88 @@
+/*
+ * One request and its response, from accept to finish.
+ *
+ * The server reads the request whole, finds out who asks, and calls the
+ * route's handler.  A handler fills in the response and says SERVE_DONE; or it
+ * has to wait for the sync engine, fills in `wait`, does nothing that lasts,
+ * and says SERVE_PARK: the request then waits without occupying the worker,
+ * and the handler is called again, from the start, when wait.ready() says so
+ * or wait.until_ms has come.
+ */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include "base/buf.h"
+#include "state/user.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum http_status {
+	HTTP_OK = 200,
+	HTTP_NO_CONTENT = 204,
+	HTTP_BAD_REQUEST = 400,
+	HTTP_UNAUTHORIZED = 401,
+	HTTP_FORBIDDEN = 403,
+	HTTP_NOT_FOUND = 404,
+	HTTP_METHOD_NOT_ALLOWED = 405,
+	HTTP_CONFLICT = 409,
+	HTTP_TOO_LARGE = 413,
+	HTTP_INTERNAL_ERROR = 500,
+	HTTP_UNAVAILABLE = 503,
+};
+
+/* Borrowed from the FastCGI parameters: valid as long as the exchange. */
+struct request {
+	const char *method;
+	const char *path; /* without the query */
+	const char *query; /* "" if none */
+	const char *authorization; /* NULL if none */
+	const char *remote_user; /* NULL if none */
+	const char *prefer; /* NULL if none */
+	const char *origin; /* NULL if none */
+	struct buf body; /* whole */
+};
+
+struct response {
+	enum http_status status; /* 200 at the start */
+	const char *content_type; /* "application/json" at the start; a literal */
+	int retry_after_s; /* 0: no header */
+	struct buf body;
+};
+
+struct slot;
+struct exchange;
+
+struct wait {
+	bool (*ready)(const struct exchange *x);
+	int64_t until_ms; /* of the monotonic clock */
+	uint32_t seen; /* for ready(): what it compares with */
+	uint64_t goal; /* for the handler: what it waits for */
+	int rounds; /* how often this request has waited; kept by the server */
+	bool retried; /* it has waited for a flagged user's retry */
+};
+
+enum served {
+	SERVE_DONE,
+	SERVE_PARK,
+};
+
+struct exchange {
+	struct request request;
+	struct response response;
+	struct user_id user; /* "" while nobody is known */
+	bool read_only; /* the token allows no writing */
+	struct slot *slot; /* of the user; NULL while nobody is known */
+	bool committed; /* something was; the sync engine is to look after it */
+	struct wait wait;
+	int64_t arrived_ms; /* of the monotonic clock */
+};
+
+/*
+ * The response becomes {"message":…,"code":…,"error":…}, which is what every
+ * client can read.  Anything written to its body before is dropped.
+ */
+void exchange_error(struct exchange *x, enum http_status status, const char *code, const char *fmt,
+		    ...) __attribute__((format(printf, 4, 5)));
+
+#endif

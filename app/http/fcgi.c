@@ -1,0 +1,318 @@
+/*
+ * libfcgi reads and writes the records; it is not let near the rest:
+ *
+ * - The listening socket is ours.  libfcgi's own accept has no time limits and
+ *   goes on by itself after a bad connection, so FCGX_InitRequest() gets none
+ *   and each accepted descriptor is put into the request.
+ * - EPOLLEXCLUSIVE wakes one sleeping worker per connection, mostly the same,
+ *   whose caches are warm.  The set is made after the fork: shared, it would
+ *   not tell its owners apart.
+ * - A detached request is closed with close().  Otherwise libfcgi shuts the
+ *   connection down and polls up to two seconds for nginx to close it.
+ * - libfcgi never repeats a read or write that a signal has interrupted, and
+ *   SA_RESTART does not help on sockets with time limits: signals are blocked
+ *   except while waiting.
+ */
+#include "http/fcgi.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum {
+	IO_LIMIT_S = 5, /* one read or write of a connection */
+	CHUNK = 16384,
+	DRAIN_MAX = 16 << 20, /* of a body that is refused anyway */
+	FULL_PAUSE_MS = 20, /* when no descriptor is left */
+	LENGTH_DIGITS_MAX = 18,
+};
+
+struct fcgi {
+	int listener;
+	int epoll;
+};
+
+struct fcgi_request {
+	FCGX_Request fcgx;
+};
+
+/*
+ * FCGX_Init() takes over signals that nobody handles yet.  What the process
+ * does about signals is not its business; only a write to a connection that
+ * is closed must not end the worker.
+ */
+static int init_library(void)
+{
+	static const int taken[] = { SIGTERM, SIGUSR1 };
+	struct sigaction before[2];
+
+	for (size_t i = 0; i < 2; i++)
+		sigaction(taken[i], NULL, &before[i]);
+	int result = FCGX_Init();
+	for (size_t i = 0; i < 2; i++)
+		sigaction(taken[i], &before[i], NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return result;
+}
+
+static int make_epoll(int listener)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	int flags = fcntl(listener, F_GETFL);
+
+	if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -1;
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0) {
+		close(epoll);
+		return -1;
+	}
+	return epoll;
+}
+
+struct fcgi *fcgi_new(int listener)
+{
+	if (init_library() != 0) {
+		log_error("fcgi.failed", "call=FCGX_Init");
+		return NULL;
+	}
+	int epoll = make_epoll(listener);
+	if (epoll < 0) {
+		log_error("fcgi.failed", "call=epoll error=\"%s\"", strerror(errno));
+		return NULL;
+	}
+	struct fcgi *f = alloc_zeroed(1, sizeof *f);
+	f->listener = listener;
+	f->epoll = epoll;
+	return f;
+}
+
+void fcgi_free(struct fcgi *f)
+{
+	if (f == NULL)
+		return;
+	close(f->epoll);
+	free(f);
+}
+
+/* -1: none; another worker was faster, or there is no descriptor left for it. */
+static int accept_connection(struct fcgi *f)
+{
+	const struct timeval limit = { .tv_sec = IO_LIMIT_S };
+	int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+		return fd;
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		log_warn("accept.failed", "error=\"%s\"", strerror(errno));
+		poll(NULL, 0, FULL_PAUSE_MS);
+	}
+	return -1;
+}
+
+/* Takes the connection over, whatever comes of it. */
+static struct fcgi_request *read_params(int fd)
+{
+	struct fcgi_request *r = alloc_zeroed(1, sizeof *r);
+
+	FCGX_InitRequest(&r->fcgx, -1, 0);
+	r->fcgx.ipcFd = fd;
+	/* Otherwise FCGX_Accept_r() begins with closing the connection. */
+	r->fcgx.keepConnection = 1;
+	FCGX_Detach(&r->fcgx);
+	if (FCGX_Accept_r(&r->fcgx) == 0)
+		return r;
+	free(r);
+	return NULL;
+}
+
+struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unblocked)
+{
+	struct epoll_event event;
+
+	if (epoll_pwait(f->epoll, &event, 1, wait_ms, unblocked) < 1)
+		return NULL;
+	int fd = accept_connection(f);
+	return fd >= 0 ? read_params(fd) : NULL;
+}
+
+const char *fcgi_param(const struct fcgi_request *r, const char *name)
+{
+	const char *value = FCGX_GetParam(name, r->fcgx.envp);
+
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* -1: not a length.  No parameter: no body. */
+static int64_t announced_length(const struct fcgi_request *r)
+{
+	const char *text = fcgi_param(r, "CONTENT_LENGTH");
+
+	if (text == NULL)
+		return 0;
+	size_t digits = strspn(text, "0123456789");
+	if (text[digits] != '\0' || digits > LENGTH_DIGITS_MAX)
+		return -1;
+	return strtoll(text, NULL, 10);
+}
+
+/*
+ * Reads to the end, also what is not wanted: closing a connection with unread
+ * bytes resets it, and the answer with it.
+ */
+static int64_t read_stdin(struct fcgi_request *r, int64_t keep_max, struct buf *out)
+{
+	char unwanted[CHUNK];
+	int64_t total = 0;
+	int n;
+
+	do {
+		char *to = unwanted;
+		if (total < keep_max) {
+			buf_reserve(out, CHUNK);
+			to = out->data + out->len;
+		}
+		n = FCGX_GetStr(to, CHUNK, r->fcgx.in);
+		if (to != unwanted)
+			out->len += (size_t)n;
+		total += n;
+	} while (n == CHUNK && total <= keep_max + DRAIN_MAX);
+	return total;
+}
+
+enum fcgi_body fcgi_read_body(struct fcgi_request *r, int64_t max, struct buf *out)
+{
+	int64_t announced = announced_length(r);
+	int64_t keep_max = announced < 0 || announced > max ? -1 : announced;
+	int64_t total = read_stdin(r, keep_max, out);
+
+	if (FCGX_GetError(r->fcgx.in) != 0)
+		return FCGI_BODY_GONE;
+	if (announced > max || total > max)
+		return FCGI_BODY_TOO_LARGE;
+	if (total != announced)
+		return FCGI_BODY_CUT;
+	buf_add(out, "", 0);
+	return FCGI_BODY_WHOLE;
+}
+
+bool fcgi_client_is_gone(const struct fcgi_request *r)
+{
+	struct pollfd p = { .fd = r->fcgx.ipcFd, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static const char *status_line(enum http_status status)
+{
+	switch (status) {
+	case HTTP_OK:
+		return "200 OK";
+	case HTTP_NO_CONTENT:
+		return "204 No Content";
+	case HTTP_BAD_REQUEST:
+		return "400 Bad Request";
+	case HTTP_UNAUTHORIZED:
+		return "401 Unauthorized";
+	case HTTP_FORBIDDEN:
+		return "403 Forbidden";
+	case HTTP_NOT_FOUND:
+		return "404 Not Found";
+	case HTTP_METHOD_NOT_ALLOWED:
+		return "405 Method Not Allowed";
+	case HTTP_CONFLICT:
+		return "409 Conflict";
+	case HTTP_TOO_LARGE:
+		return "413 Content Too Large";
+	case HTTP_INTERNAL_ERROR:
+		return "500 Internal Server Error";
+	case HTTP_UNAVAILABLE:
+		return "503 Service Unavailable";
+	}
+	abort();
+}
+
+static void add_header(struct buf *head, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	assert(strpbrk(value, "\r\n") == NULL);
+	buf_addf(head, "%s: %s\r\n", name, value);
+}
+
+static void write_head(const struct response *response, const struct fcgi_extra *extra,
+		       struct buf *head)
+{
+	add_header(head, "Status", status_line(response->status));
+	/* A 204 has neither, not even a length of 0 (RFC 9110, 8.6). */
+	if (response->status != HTTP_NO_CONTENT) {
+		add_header(head, "Content-Type", response->content_type);
+		buf_addf(head, "Content-Length: %zu\r\n", response->body.len);
+	}
+	add_header(head, "Cache-Control", "no-store");
+	add_header(head, "X-Sync-Status", extra->sync_status);
+	if (response->retry_after_s > 0)
+		buf_addf(head, "Retry-After: %d\r\n", response->retry_after_s);
+	if (response->status == HTTP_UNAUTHORIZED)
+		add_header(head, "WWW-Authenticate", "Bearer");
+	if (response->status == HTTP_METHOD_NOT_ALLOWED)
+		add_header(head, "Allow", extra->allow);
+	buf_add_text(head, "\r\n");
+}
+
+/* -1: the connection is broken or too slow. */
+static int put(struct fcgi_request *r, const struct buf *b)
+{
+	for (size_t sent = 0; sent < b->len;) {
+		size_t n = b->len - sent < CHUNK ? b->len - sent : CHUNK;
+		if (FCGX_PutStr(b->data + sent, (int)n, r->fcgx.out) != (int)n)
+			return -1;
+		sent += n;
+	}
+	return 0;
+}
+
+size_t fcgi_answer(struct fcgi_request *r, const struct response *response,
+		   const struct fcgi_extra *extra)
+{
+	static const struct buf none = BUF_INIT;
+	struct buf head = BUF_INIT;
+	const struct buf *body = &response->body;
+	size_t sent = 0;
+
+	if (extra->head_only || response->status == HTTP_NO_CONTENT)
+		body = &none;
+	write_head(response, extra, &head);
+	if (put(r, &head) == 0 && put(r, body) == 0)
+		sent = body->len;
+	buf_release(&head);
+
+	/* The connection ends with the request, whatever nginx has asked for. */
+	r->fcgx.keepConnection = 0;
+	FCGX_Detach(&r->fcgx);
+	FCGX_Finish_r(&r->fcgx);
+	free(r);
+	return sent;
+}
+
+/* Unlike FCGX_Finish_r(), FCGX_Free() does not write that all went well. */
+void fcgi_drop(struct fcgi_request *r)
+{
+	FCGX_Detach(&r->fcgx);
+	FCGX_Free(&r->fcgx, 1);
+	free(r);
+}

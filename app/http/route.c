@@ -1,0 +1,124 @@
+#include "http/route.h"
+
+#include "http/api_health.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum scope {
+	PATH_ONLY,
+	PATH_AND_BELOW,
+};
+
+struct entry {
+	const char *path;
+	enum scope scope;
+	bool needs_user;
+	route_handler *get;
+	route_handler *post;
+};
+
+static enum served serve_not_found(struct service *s, struct exchange *x)
+{
+	(void)s;
+	exchange_error(x, HTTP_NOT_FOUND, "NOT_FOUND", "there is nothing at this path");
+	return SERVE_DONE;
+}
+
+static enum served serve_not_allowed(struct service *s, struct exchange *x)
+{
+	(void)s;
+	exchange_error(x, HTTP_METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED",
+		       "this path does not have this method");
+	return SERVE_DONE;
+}
+
+static enum served serve_options(struct service *s, struct exchange *x)
+{
+	(void)s;
+	x->response.status = HTTP_NO_CONTENT;
+	return SERVE_DONE;
+}
+
+/*
+ * Probes carry no token, so the two greetings and the refusal of the protobuf
+ * encoding come before authentication; a client whose probe of the latter
+ * succeeds would go on to speak it.
+ */
+static const struct entry entries[] = {
+	{ "/healthz", PATH_ONLY, false, serve_health, NULL },
+	{ "/v2", PATH_ONLY, false, serve_greeting, NULL },
+	{ "/v3", PATH_ONLY, false, serve_greeting, NULL },
+	{ "/v3-protobuf", PATH_AND_BELOW, false, serve_not_found, serve_not_found },
+	{ "/v2/pipeline", PATH_ONLY, true, NULL, serve_pipeline },
+	{ "/v3/pipeline", PATH_ONLY, true, NULL, serve_pipeline },
+	{ "/v1/execute", PATH_ONLY, true, NULL, serve_execute },
+	{ "/v1/batch", PATH_ONLY, true, NULL, serve_batch },
+	{ "/v1/sync", PATH_ONLY, true, serve_sync_get, serve_sync_post },
+};
+
+static bool covers(const struct entry *e, const char *path)
+{
+	size_t len = strlen(e->path);
+
+	if (strncmp(path, e->path, len) != 0)
+		return false;
+	return path[len] == '\0' || (e->scope == PATH_AND_BELOW && path[len] == '/');
+}
+
+static const struct entry *find_entry(const char *path)
+{
+	for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+		if (covers(&entries[i], path))
+			return &entries[i];
+	}
+	return NULL;
+}
+
+static route_handler *find_handler(const struct entry *e, const char *method)
+{
+	route_handler *handler = NULL;
+
+	if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		handler = e->get;
+	else if (strcmp(method, "POST") == 0)
+		handler = e->post;
+	return handler != NULL ? handler : serve_not_allowed;
+}
+
+static const char *allowed_methods(const struct entry *e)
+{
+	if (e->post == NULL)
+		return "GET, HEAD, OPTIONS";
+	return e->get != NULL ? "GET, HEAD, POST, OPTIONS" : "POST, OPTIONS";
+}
+
+struct route route_find(const char *method, const char *path)
+{
+	const struct entry *e = find_entry(path);
+	struct route found = { "other", true, serve_not_found, NULL };
+
+	if (e != NULL) {
+		found.path = e->path;
+		found.needs_user = e->needs_user;
+		found.handler = find_handler(e, method);
+		found.allow = allowed_methods(e);
+	}
+	/* A browser asks this before it sends the token. */
+	if (strcmp(method, "OPTIONS") == 0) {
+		found.needs_user = false;
+		found.handler = serve_options;
+	}
+	return found;
+}
+
+const char *route_method_name(const char *method)
+{
+	static const char *const names[] = { "GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(method, names[i]) == 0)
+			return names[i];
+	}
+	return "other";
+}

@@ -1,0 +1,52 @@
+/*
+ * The request thread of a worker: accepts FastCGI connections, serves one
+ * request after the other, and keeps those that have to wait without waiting
+ * for them itself.
+ *
+ *	accept -> read whole -> who is it -> route -> answer -> FCGX_Finish_r
+ *	       -> what was committed is handed to the sync engine
+ *
+ * Signals are blocked except while it waits for the next connection: libfcgi
+ * cuts bodies and answers short at a signal.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "db/userdb.h"
+#include "http/jwt.h"
+#include "state/table.h"
+#include "sync/sync.h"
+
+#include <signal.h>
+#include <stdint.h>
+
+enum auth_mode {
+	AUTH_JWT,
+	AUTH_REMOTE_USER,
+};
+
+struct server_config {
+	const char *data;
+	enum auth_mode auth;
+	const char *jwt_key_file; /* AUTH_JWT */
+	struct userdb_limits limits;
+	int64_t max_body_bytes;
+	int64_t retry_wait_ms;
+	unsigned max_open; /* databases open in the request thread */
+	unsigned max_parked; /* requests that wait at once; more are not let wait */
+};
+
+struct server;
+
+/* `listener` stays the caller's.  NULL: already logged. */
+struct server *server_new(struct table *t, unsigned worker, struct sync *sync, int listener,
+			  const struct server_config *c);
+/*
+ * Serves until *stopping is set by a signal handler, then finishes what was
+ * accepted, the waiting ones included, and returns.  `unblocked` is the signal
+ * mask for the time it waits.
+ */
+void server_run(struct server *s, const volatile sig_atomic_t *stopping, const sigset_t *unblocked);
+void server_free(struct server *s);
+
+#endif

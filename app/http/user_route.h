@@ -1,0 +1,32 @@
+/*
+ * What every route that works on a user's database goes through: the files
+ * are here or are pulled first, a flagged user's write waits for a retry, a
+ * conflict refuses writes, and a commit is counted before it is answered.
+ */
+#ifndef HTTP_USER_ROUTE_H
+#define HTTP_USER_ROUTE_H
+
+#include "http/exchange.h"
+#include "sync/account.h"
+#include "sync/sync.h"
+
+/* Of the worker, the same for all requests. */
+struct service {
+	struct sync *sync;
+	struct accounts *accounts;
+	int64_t retry_wait_ms;
+	bool may_park; /* room for another waiting request; kept by the server */
+};
+
+/* For exchange.wait.ready: slot_view.ended is no longer what wait.seen says. */
+bool attempt_ended(const struct exchange *x);
+
+typedef enum served route_handler(struct service *s, struct exchange *x);
+
+route_handler serve_pipeline; /* POST /v2/pipeline, /v3/pipeline */
+route_handler serve_execute; /* POST /v1/execute */
+route_handler serve_batch; /* POST /v1/batch */
+route_handler serve_sync_get; /* GET /v1/sync, in api_sync.c */
+route_handler serve_sync_post; /* POST /v1/sync */
+
+#endif

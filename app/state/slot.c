@@ -1,0 +1,161 @@
+#include "state/slot.h"
+
+#include "state/slot_words.h"
+
+#include <string.h>
+
+void slot_read(const struct slot *s, struct slot_view *out)
+{
+	/* stored before committed: a reader may see too many pending, never too few. */
+	out->stored = s->stored;
+	out->committed = s->committed;
+	out->txid = s->txid;
+	out->files = (enum slot_files)s->files;
+	out->conflict = s->conflict != 0;
+	out->pushing = s->owner != 0;
+	out->error = s->error;
+	out->failures = s->failures;
+	out->failed_since_ms = s->failed_since_ms;
+	out->last_success_ms = s->last_success_ms;
+	out->next_attempt_ms = s->next_attempt_ms;
+	out->held_until_ms = s->held_until_ms;
+	out->began_ms = s->began_ms;
+	out->ended_ms = s->ended_ms;
+	out->ended = s->ended;
+	out->pull_error = s->pull_error;
+	out->pull_failed_ms = s->pull_failed_ms;
+	out->pull_wanted = s->pull_wanted != 0;
+}
+
+void slot_id(const struct slot *s, struct user_id *out)
+{
+	uint64_t words[8];
+
+	for (int i = 0; i < 8; i++)
+		words[i] = s->id[i];
+	memset(out, 0, sizeof *out);
+	memcpy(out->text, words, sizeof words);
+}
+
+bool slot_is_loaded(const struct slot *s)
+{
+	return s->loaded != 0;
+}
+
+void slot_load(struct slot *s, const struct slot_saved *saved)
+{
+	s->txid = saved->txid;
+	s->files = saved->files;
+	s->error = saved->error;
+	s->failures = saved->failed_since_ms != 0;
+	s->failed_since_ms = saved->failed_since_ms;
+	if (saved->dirty)
+		s->committed++;
+	s->loaded = 1;
+}
+
+void slot_commit(struct slot *s)
+{
+	s->committed++;
+}
+
+uint64_t slot_committed(const struct slot *s)
+{
+	return s->committed;
+}
+
+uint64_t slot_push_began(struct slot *s, uint64_t mark, int64_t mono_ms)
+{
+	s->began_ms = mono_ms;
+	s->owner = mark;
+	return s->committed;
+}
+
+bool slot_push_clears(struct slot *s, uint64_t covered)
+{
+	if (s->failed_since_ms == 0)
+		return true;
+	if (s->clear_at == 0)
+		s->clear_at = s->committed;
+	return covered >= s->clear_at;
+}
+
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms)
+{
+	bool clears = slot_push_clears(s, covered);
+
+	s->txid = txid;
+	s->last_success_ms = wall_ms;
+	s->failures = 0;
+	s->held_until_ms = 0;
+	s->next_attempt_ms = 0;
+	s->stored = covered;
+	if (clears) {
+		s->error = 0;
+		s->clear_at = 0;
+		s->failed_since_ms = 0;
+	}
+}
+
+void slot_push_failed(struct slot *s, uint32_t error, int64_t wall_ms, int64_t next_attempt_ms,
+		      bool held)
+{
+	s->error = error;
+	s->clear_at = 0;
+	s->failures++;
+	s->held_until_ms = held ? next_attempt_ms : 0;
+	s->next_attempt_ms = next_attempt_ms;
+	if (s->failed_since_ms == 0)
+		s->failed_since_ms = wall_ms;
+}
+
+void slot_push_put_off(struct slot *s, int64_t next_attempt_ms)
+{
+	s->next_attempt_ms = next_attempt_ms;
+}
+
+void slot_push_conflict(struct slot *s, bool conflict)
+{
+	s->conflict = conflict;
+}
+
+void slot_push_ended(struct slot *s, int64_t mono_ms)
+{
+	s->ended_ms = mono_ms;
+	s->owner = 0;
+	s->ended++;
+}
+
+void slot_pull_wanted(struct slot *s)
+{
+	s->pull_wanted = 1;
+}
+
+void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms)
+{
+	s->pull_failed_ms = mono_ms;
+	s->pull_error = error;
+}
+
+void slot_pull_done(struct slot *s, uint64_t txid)
+{
+	s->pull_error = 0;
+	s->txid = txid;
+	s->files = FILES_PRESENT;
+}
+
+void slot_pull_ended(struct slot *s, int64_t mono_ms)
+{
+	s->pull_wanted = 0;
+	slot_push_ended(s, mono_ms);
+}
+
+void slot_hurry(struct slot *s, int64_t mono_ms)
+{
+	int64_t held = s->held_until_ms;
+
+	if (mono_ms < held)
+		mono_ms = held;
+	if (s->next_attempt_ms > mono_ms)
+		s->next_attempt_ms = mono_ms;
+}

@@ -1,0 +1,99 @@
+/*
+ * One user's words in the shared table.
+ *
+ * Commits are counted, not flagged: `committed` grows with every commit and
+ * `stored` says how many of them the store has, so a push that ends cannot
+ * hide a commit that came meanwhile.  Whether a user is dirty is derived.
+ *
+ * The flag is more than the last error: once the store answers again it stays
+ * until a push has covered everything that was committed at that moment.
+ *
+ * Who may call what:
+ *	slot_load()			the holder of RIGHT_LOAD, once
+ *	slot_commit()			anybody, after COMMIT and before the answer
+ *	slot_push_...()			the holder of RIGHT_PUSH
+ *	slot_pull_...()			the holder of RIGHT_PUSH and RIGHT_FILES
+ *	slot_hurry(), slot_read()	anybody
+ */
+#ifndef STATE_SLOT_H
+#define STATE_SLOT_H
+
+#include "state/table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum slot_files {
+	FILES_UNKNOWN, /* nobody has looked since the start */
+	FILES_ABSENT, /* no local database: pull first */
+	FILES_PRESENT,
+};
+
+struct slot_view { /* the words, each read once */
+	uint64_t stored; /* how many commits are in the store */
+	uint64_t committed; /* commits known here since the start */
+	uint64_t txid; /* of the last object known to be in the store */
+	enum slot_files files;
+	bool conflict;
+	bool pushing;
+	uint32_t error; /* of the last failed push; the caller's enum, 0 for none */
+	uint32_t failures; /* in a row */
+	int64_t failed_since_ms; /* wall clock; 0: not failed */
+	int64_t last_success_ms; /* wall clock; 0: none since the start */
+	int64_t next_attempt_ms; /* monotonic; 0: at once */
+	int64_t held_until_ms; /* monotonic; before that no hurry helps */
+	int64_t began_ms; /* monotonic; the latest attempt */
+	int64_t ended_ms; /* monotonic; the latest attempt to end */
+	uint32_t ended; /* counts attempts, pulls too, that came to an end */
+	uint32_t pull_error; /* of the last pull; 0: it did not fail */
+	int64_t pull_failed_ms; /* monotonic */
+	bool pull_wanted;
+};
+
+void slot_read(const struct slot *s, struct slot_view *out);
+void slot_id(const struct slot *s, struct user_id *out);
+static inline bool slot_is_dirty(const struct slot_view *v)
+{
+	return v->stored < v->committed;
+}
+
+/* What the disk says of a user. */
+struct slot_saved {
+	uint64_t txid;
+	int64_t failed_since_ms;
+	uint32_t error;
+	enum slot_files files;
+	bool dirty;
+};
+bool slot_is_loaded(const struct slot *s);
+void slot_load(struct slot *s, const struct slot_saved *saved);
+
+void slot_commit(struct slot *s);
+uint64_t slot_committed(const struct slot *s);
+
+/* `mark` is table_worker_mark().  Returns the commits that the push will cover. */
+uint64_t slot_push_began(struct slot *s, uint64_t mark, int64_t mono_ms);
+/*
+ * Before the record of a successful push is written: whether it clears the
+ * flag, given what it covers.
+ */
+bool slot_push_clears(struct slot *s, uint64_t covered);
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms);
+/* `held` says that until next_attempt_ms not even a waiting user hurries it. */
+void slot_push_failed(struct slot *s, uint32_t error, int64_t wall_ms, int64_t next_attempt_ms,
+		      bool held);
+/* Not a failure: the attempt could not be made right now. */
+void slot_push_put_off(struct slot *s, int64_t next_attempt_ms);
+void slot_push_conflict(struct slot *s, bool conflict);
+/* The last call of an attempt, whatever came of it. */
+void slot_push_ended(struct slot *s, int64_t mono_ms);
+
+void slot_pull_wanted(struct slot *s);
+void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms);
+void slot_pull_done(struct slot *s, uint64_t txid);
+void slot_pull_ended(struct slot *s, int64_t mono_ms);
+
+/* The next attempt at `mono_ms` at the latest, but never before held_until_ms. */
+void slot_hurry(struct slot *s, int64_t mono_ms);
+
+#endif

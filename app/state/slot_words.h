@@ -1,0 +1,48 @@
+/*
+ * How a slot lies in the shared table; private to app/state.
+ *
+ * Each field is one atomic word and is written by:
+ *	key		whoever wins the compare-and-swap from 0, or replaces the slot
+ *	id		whoever finds or makes the slot: all write the same bytes
+ *	committed	anybody; only grows
+ *	stored		the holder of RIGHT_PUSH; only grows, never above committed
+ *	hurried, pull_wanted	anybody
+ *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
+ *	all others	the holder of RIGHT_PUSH
+ *
+ * A worker killed between two of its stores leaves a slot that is dirtier
+ * than the truth, never cleaner: `stored` and the end of a failure are written
+ * last.
+ */
+#ifndef STATE_SLOT_WORDS_H
+#define STATE_SLOT_WORDS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct slot {
+	_Atomic uint64_t key;
+	_Atomic uint64_t id[8];
+	_Atomic uint64_t committed;
+	_Atomic uint64_t stored;
+	_Atomic uint64_t txid;
+	_Atomic uint64_t owner; /* table_worker_mark() of the pusher, 0 for none */
+	_Atomic uint64_t clear_at; /* see slot_push_clears() */
+	_Atomic int64_t failed_since_ms;
+	_Atomic int64_t last_success_ms;
+	_Atomic int64_t next_attempt_ms;
+	_Atomic int64_t held_until_ms;
+	_Atomic int64_t began_ms;
+	_Atomic int64_t ended_ms;
+	_Atomic int64_t pull_failed_ms;
+	_Atomic uint32_t error;
+	_Atomic uint32_t failures;
+	_Atomic uint32_t ended;
+	_Atomic uint32_t pull_error;
+	_Atomic uint32_t pull_wanted;
+	_Atomic uint32_t conflict;
+	_Atomic uint32_t files;
+	_Atomic uint32_t loaded;
+};
+
+#endif

@@ -1,0 +1,419 @@
+/*
+ *	+--------------------+ 0
+ *	| struct header      |  written once, before the first fork, but for `sweeper`
+ *	+--------------------+
+ *	| workers            |  TABLE_WORKERS_MAX places
+ *	+--------------------+
+ *	| due                |  one bit per slot
+ *	+--------------------+
+ *	| slots              |  open addressing on a keyed hash of the id; a slot
+ *	+--------------------+  that was used once is never empty again, so a probe
+ *				may stop at the first hole
+ *
+ * The file is sparse: slots that nobody touched cost nothing, and scans read
+ * the bitmap (one page per 32,768 slots), never the slots.
+ *
+ * Two users never share a key: it is 64 bits of SipHash under a secret made
+ * for this table, so no two of 65,536 users meet by chance or on purpose.
+ */
+#include "state/table.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/siphash.h"
+#include "state/slot.h"
+#include "state/slot_words.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PROBES_MAX = 256, PAGE = 4096 };
+
+static const uint64_t table_magic = 0x31656c6261746668u; /* "hftable1" */
+
+struct header {
+	uint64_t magic;
+	uint64_t nslots; /* a power of two */
+	uint64_t secret[2];
+	_Atomic uint64_t sweeper; /* mark of the sweeping worker, all ones: done */
+};
+
+struct worker {
+	_Atomic uint32_t epoch;
+	_Atomic uint32_t pid;
+	_Atomic uint64_t serving; /* place of the slot + 1, 0 for none */
+	_Atomic uint64_t requests;
+	uint64_t pad[5]; /* a cache line for each */
+};
+
+struct table {
+	struct header *header;
+	struct worker *workers;
+	_Atomic uint64_t *due;
+	struct slot *slots;
+	size_t len;
+	int fd;
+};
+
+static size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+static size_t due_at(void)
+{
+	return round_up(sizeof(struct header), PAGE) + sizeof(struct worker) * TABLE_WORKERS_MAX;
+}
+
+static size_t slots_at(uint64_t nslots)
+{
+	return due_at() + round_up((size_t)(nslots + 7) / 8, PAGE);
+}
+
+static size_t table_len(uint64_t nslots)
+{
+	return slots_at(nslots) + (size_t)nslots * sizeof(struct slot);
+}
+
+static struct table *view(void *base, size_t len, uint64_t nslots, int fd)
+{
+	struct table *t = alloc_zeroed(1, sizeof *t);
+	char *bytes = base;
+
+	t->header = base;
+	t->workers = (void *)(bytes + round_up(sizeof(struct header), PAGE));
+	t->due = (void *)(bytes + due_at());
+	t->slots = (void *)(bytes + slots_at(nslots));
+	t->len = len;
+	t->fd = fd;
+	return t;
+}
+
+static struct table *failed(const char *call, const char *path, int fd)
+{
+	log_error("table.failed", "call=%s path=%s error=\"%s\"", call, path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+static uint64_t power_of_two(uint64_t n)
+{
+	uint64_t p = 64;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+struct table *table_create(const char *path, uint32_t nslots)
+{
+	char beside[PATH_MAX];
+	/* Probes stay short when the table is never more than half full. */
+	uint64_t n = power_of_two((uint64_t)nslots * 2);
+	size_t len = table_len(n);
+
+	if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside) {
+		errno = ENAMETOOLONG;
+		return failed("open", path, -1);
+	}
+	if (unlink(beside) < 0 && errno != ENOENT)
+		return failed("unlink", beside, -1);
+	int fd = open(beside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return failed("open", beside, -1);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || ftruncate(fd, (off_t)len) < 0)
+		return failed("ftruncate", beside, fd);
+	void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		return failed("mmap", beside, fd);
+	struct table *t = view(base, len, n, fd);
+	t->header->nslots = n;
+	if (getrandom(t->header->secret, sizeof t->header->secret, 0) !=
+	    (ssize_t)sizeof t->header->secret) {
+		failed("getrandom", path, -1);
+		table_free(t);
+		return NULL;
+	}
+	t->header->magic = table_magic;
+	if (rename(beside, path) < 0) {
+		failed("rename", path, -1);
+		table_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+const struct table *table_map_readonly(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || (size_t)st.st_size < slots_at(64))
+		goto fail;
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		goto fail; /* nobody holds it: left over from a run that is gone */
+	void *base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		goto fail;
+	const struct header *h = base;
+	if (h->magic != table_magic || table_len(h->nslots) != (size_t)st.st_size) {
+		munmap(base, (size_t)st.st_size);
+		goto fail;
+	}
+	return view(base, (size_t)st.st_size, h->nslots, fd);
+fail:
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+void table_free(const struct table *t)
+{
+	if (t == NULL)
+		return;
+	munmap(t->header, t->len);
+	close(t->fd);
+	free((void *)(uintptr_t)t);
+}
+
+static uint64_t key_of(const struct table *t, const struct user_id *id)
+{
+	uint64_t key = siphash(t->header->secret, id->text, strlen(id->text));
+
+	return key ? key : 1;
+}
+
+static struct slot *slot_at(const struct table *t, uint64_t place)
+{
+	return &t->slots[place & (t->header->nslots - 1)];
+}
+
+static uint32_t place_of(const struct table *t, const struct slot *s)
+{
+	return (uint32_t)(s - t->slots);
+}
+
+/* Every finder writes the id: who made the slot may have died before it could. */
+static void write_id(struct slot *s, const struct user_id *id)
+{
+	uint64_t words[8];
+
+	memcpy(words, id->text, sizeof words);
+	for (int i = 0; i < 8; i++)
+		s->id[i] = words[i];
+}
+
+bool slot_is_of(const struct slot *s, const struct user_id *id)
+{
+	struct user_id present;
+
+	slot_id(s, &present);
+	return memcmp(present.text, id->text, sizeof present.text) == 0;
+}
+
+struct slot *table_find(const struct table *t, const struct user_id *id)
+{
+	uint64_t key = key_of(t, id);
+
+	for (unsigned n = 0; n < PROBES_MAX; n++) {
+		struct slot *s = slot_at(t, key + n);
+		uint64_t found = s->key;
+		if (found == key && slot_is_of(s, id))
+			return s;
+		if (found == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+enum table_result table_add(struct table *t, const struct user_id *id, struct slot **out)
+{
+	uint64_t key = key_of(t, id);
+
+	for (unsigned n = 0; n < PROBES_MAX; n++) {
+		struct slot *s = slot_at(t, key + n);
+		uint64_t found = s->key;
+		bool added = found == 0 && atomic_compare_exchange_strong(&s->key, &found, key);
+		if (!added && found != key)
+			continue;
+		if (!slot_is_of(s, id))
+			write_id(s, id);
+		*out = s;
+		return added ? TABLE_ADDED : TABLE_FOUND;
+	}
+	return TABLE_FULL;
+}
+
+static bool could_be_replaced(const struct slot *s)
+{
+	struct slot_view v;
+
+	slot_read(s, &v);
+	return !slot_is_dirty(&v) && v.failed_since_ms == 0 && !v.conflict && !v.pushing &&
+	       !v.pull_wanted;
+}
+
+struct slot *table_candidate(const struct table *t, const struct user_id *id, unsigned nth)
+{
+	uint64_t key = key_of(t, id);
+
+	for (unsigned n = 0; n < PROBES_MAX; n++) {
+		struct slot *s = slot_at(t, key + n);
+		if (could_be_replaced(s) && nth-- == 0)
+			return s;
+	}
+	return NULL;
+}
+
+bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
+		   const struct user_id *id)
+{
+	uint64_t key = key_of(t, old);
+
+	if (!slot_is_of(s, old) || !could_be_replaced(s))
+		return false;
+	/* Nobody finds the slot while its words change hands: 1 is no user's key. */
+	if (!atomic_compare_exchange_strong(&s->key, &key, 1))
+		return false;
+	s->loaded = 0;
+	s->files = FILES_UNKNOWN;
+	s->committed = 0;
+	s->stored = 0;
+	s->txid = 0;
+	s->error = 0;
+	s->failures = 0;
+	s->clear_at = 0;
+	s->last_success_ms = 0;
+	s->next_attempt_ms = 0;
+	s->held_until_ms = 0;
+	s->pull_error = 0;
+	s->pull_failed_ms = 0;
+	write_id(s, id);
+	s->key = key_of(t, id);
+	return true;
+}
+
+const struct slot *table_next(const struct table *t, const struct slot *after)
+{
+	uint64_t place = after == NULL ? 0 : (uint64_t)place_of(t, after) + 1;
+
+	for (; place < t->header->nslots; place++) {
+		if (t->slots[place].key != 0)
+			return &t->slots[place];
+	}
+	return NULL;
+}
+
+bool table_pusher_lives(const struct table *t, const struct slot *s)
+{
+	uint64_t mark = s->owner;
+
+	if (mark == 0)
+		return false;
+	return table_worker_mark(t, (unsigned)(mark >> 32) - 1) == mark;
+}
+
+uint64_t table_worker_mark(const struct table *t, unsigned worker)
+{
+	assert(worker < TABLE_WORKERS_MAX);
+	return (uint64_t)(worker + 1) << 32 | t->workers[worker].epoch;
+}
+
+void table_set_due(struct table *t, const struct slot *s)
+{
+	uint32_t place = place_of(t, s);
+
+	atomic_fetch_or(&t->due[place / 64], UINT64_C(1) << place % 64);
+}
+
+void table_clear_due(struct table *t, const struct slot *s)
+{
+	uint32_t place = place_of(t, s);
+
+	atomic_fetch_and(&t->due[place / 64], ~(UINT64_C(1) << place % 64));
+}
+
+struct slot *table_next_due(struct table *t, uint32_t *place)
+{
+	for (uint64_t p = *place; p < t->header->nslots; p = (p / 64 + 1) * 64) {
+		uint64_t bits = t->due[p / 64] >> p % 64;
+		if (bits == 0)
+			continue;
+		p += (uint64_t)__builtin_ctzll(bits);
+		*place = (uint32_t)p + 1;
+		return &t->slots[p];
+	}
+	*place = (uint32_t)t->header->nslots;
+	return NULL;
+}
+
+void table_worker_born(struct table *t, unsigned worker, uint32_t pid)
+{
+	assert(worker < TABLE_WORKERS_MAX);
+	t->workers[worker].pid = pid;
+}
+
+void table_worker_died(struct table *t, unsigned worker)
+{
+	assert(worker < TABLE_WORKERS_MAX);
+	struct worker *w = &t->workers[worker];
+	uint64_t serving = atomic_exchange(&w->serving, 0);
+
+	w->pid = 0;
+	w->epoch++;
+	if (serving == 0)
+		return;
+	struct slot *s = &t->slots[serving - 1];
+	slot_commit(s);
+	table_set_due(t, s);
+}
+
+void table_worker_serves(struct table *t, unsigned worker, const struct slot *s)
+{
+	t->workers[worker].serving = (uint64_t)place_of(t, s) + 1;
+}
+
+void table_worker_rests(struct table *t, unsigned worker)
+{
+	t->workers[worker].serving = 0;
+	t->workers[worker].requests++;
+}
+
+bool table_worker_get(const struct table *t, unsigned worker, struct worker_word *out)
+{
+	assert(worker < TABLE_WORKERS_MAX);
+	const struct worker *w = &t->workers[worker];
+
+	out->epoch = w->epoch;
+	out->pid = w->pid;
+	out->requests = w->requests;
+	return out->pid != 0;
+}
+
+bool table_claim_sweep(struct table *t, unsigned worker)
+{
+	uint64_t mark = t->header->sweeper;
+
+	if (mark == UINT64_MAX)
+		return false;
+	if (mark != 0 && table_worker_mark(t, (unsigned)(mark >> 32) - 1) == mark)
+		return false;
+	return atomic_compare_exchange_strong(&t->header->sweeper, &mark,
+					      table_worker_mark(t, worker));
+}
+
+void table_sweep_done(struct table *t)
+{
+	t->header->sweeper = UINT64_MAX;
+}

@@ -1,0 +1,92 @@
+/*
+ * The table every process shares: one slot per active user.
+ *
+ * It says how far each user's commits and pushes have come, whether the last
+ * push failed and when the next attempt is due, so that any worker can tell
+ * any user the truth and any pusher can take over from one that died.  The
+ * truth that survives a reboot is on disk; this is what is known of it now.
+ *
+ *	table_create()		master, before the first fork
+ *	table_find(), table_add()
+ *	slot_...()		one user's words, in state/slot.h
+ *	table_map_readonly()	another program: `holdfast status`
+ *
+ * Nothing here blocks and nothing needs repair: every field is one atomic
+ * word.  Rights to a user's files are in state/right.h; a slot that nobody has
+ * a right to may be given to another user when the table is full, so whoever
+ * uses a slot holds a right and then asks slot_is_of() once more.
+ */
+#ifndef STATE_TABLE_H
+#define STATE_TABLE_H
+
+#include "state/user.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct table;
+struct slot;
+
+enum { TABLE_WORKERS_MAX = 256 };
+
+/*
+ * `path` is created anew and replaced if there; it is locked as long as the
+ * master and its children live.  NULL: already logged.
+ */
+struct table *table_create(const char *path, uint32_t nslots);
+/* NULL: no such table, or the program that made it is gone. */
+const struct table *table_map_readonly(const char *path);
+void table_free(const struct table *t);
+
+enum table_result {
+	TABLE_FOUND,
+	TABLE_ADDED,
+	TABLE_FULL,
+};
+struct slot *table_find(const struct table *t, const struct user_id *id);
+enum table_result table_add(struct table *t, const struct user_id *id, struct slot **out);
+/*
+ * When table_add() said TABLE_FULL: the n-th slot that `id` could take over,
+ * clean and unowned at this moment; NULL when there is none.  Whoever holds
+ * both rights of its present user exclusively may then replace that one.
+ */
+struct slot *table_candidate(const struct table *t, const struct user_id *id, unsigned n);
+bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
+		   const struct user_id *id);
+/* In order of their places; from NULL to NULL. */
+const struct slot *table_next(const struct table *t, const struct slot *after);
+
+/* Whether whoever said that it pushes this slot's user is still alive. */
+bool table_pusher_lives(const struct table *t, const struct slot *s);
+/* What slot_push_began() takes: this worker, in this life. */
+uint64_t table_worker_mark(const struct table *t, unsigned worker);
+
+/* Slots that a pusher should look at: set after the change that makes it so. */
+void table_set_due(struct table *t, const struct slot *s);
+void table_clear_due(struct table *t, const struct slot *s);
+/* The first due slot at or after place `*place`, which moves behind it; NULL: no more. */
+struct slot *table_next_due(struct table *t, uint32_t *place);
+
+/*
+ * Workers.  A worker says whose request it runs, so that whoever finds it dead
+ * knows which user may have a commit that nobody counted.
+ */
+struct worker_word {
+	uint32_t epoch; /* +1 for every process that had this place */
+	uint32_t pid;
+	uint64_t requests;
+};
+void table_worker_born(struct table *t, unsigned worker, uint32_t pid); /* by the master */
+/* By the master, once the process is gone: what it may have left is due. */
+void table_worker_died(struct table *t, unsigned worker);
+void table_worker_serves(struct table *t, unsigned worker, const struct slot *s);
+void table_worker_rests(struct table *t, unsigned worker);
+bool table_worker_get(const struct table *t, unsigned worker, struct worker_word *out);
+
+/* The sweep over the disk after a start: exactly one worker at a time does it. */
+bool table_claim_sweep(struct table *t, unsigned worker);
+void table_sweep_done(struct table *t);
+
+bool slot_is_of(const struct slot *s, const struct user_id *id);
+
+#endif

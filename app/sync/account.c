@@ -1,0 +1,333 @@
+#include "sync/account.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "state/right.h"
+#include "state/slot.h"
+#include "sync/record.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Cached accounts hang in a hash by id and in a list by last use.  An account
+ * that is open is in the hash only, so that the list's end is what may go.
+ */
+struct entry {
+	struct account account; /* first: an account is its entry */
+	struct entry *same_hash;
+	struct entry *newer;
+	struct entry *older;
+	ino_t inode; /* of the database when it was opened */
+	bool in_use;
+};
+
+enum { HASH_SIZE = 1024, CANDIDATES = 8 };
+
+struct accounts {
+	struct table *table;
+	char *data;
+	enum userdb_role role;
+	struct userdb_limits limits;
+	unsigned max_open;
+	unsigned count;
+	struct entry *hash[HASH_SIZE];
+	struct entry *newest;
+	struct entry *oldest;
+};
+
+struct accounts *accounts_new(struct table *t, const struct accounts_config *c)
+{
+	struct accounts *all = alloc_zeroed(1, sizeof *all);
+
+	all->table = t;
+	all->data = alloc_string(c->data);
+	all->role = c->role;
+	all->limits = c->limits;
+	all->max_open = c->max_open;
+	return all;
+}
+
+static unsigned hash_of(const struct user_id *id)
+{
+	unsigned h = 5381;
+
+	for (const char *p = id->text; *p != '\0'; p++)
+		h = h * 33 ^ (unsigned char)*p;
+	return h % HASH_SIZE;
+}
+
+static struct entry *lookup(const struct accounts *all, const struct user_id *id)
+{
+	struct entry *e = all->hash[hash_of(id)];
+
+	while (e != NULL && strcmp(e->account.id.text, id->text) != 0)
+		e = e->same_hash;
+	return e;
+}
+
+static void unlink_idle(struct accounts *all, struct entry *e)
+{
+	*(e->newer ? &e->newer->older : &all->newest) = e->older;
+	*(e->older ? &e->older->newer : &all->oldest) = e->newer;
+	e->newer = NULL;
+	e->older = NULL;
+}
+
+static void link_idle(struct accounts *all, struct entry *e)
+{
+	e->older = all->newest;
+	*(all->newest ? &all->newest->newer : &all->oldest) = e;
+	all->newest = e;
+}
+
+/* `e` is not in the list of idle ones. */
+static void drop(struct accounts *all, struct entry *e)
+{
+	struct entry **at = &all->hash[hash_of(&e->account.id)];
+
+	while (*at != e)
+		at = &(*at)->same_hash;
+	*at = e->same_hash;
+	all->count--;
+	userdb_close(e->account.db);
+	if (e->account.lock >= 0)
+		close(e->account.lock);
+	free(e);
+}
+
+void accounts_free(struct accounts *all)
+{
+	if (all == NULL)
+		return;
+	while (all->newest != NULL) {
+		struct entry *e = all->newest;
+		unlink_idle(all, e);
+		drop(all, e);
+	}
+	assert(all->count == 0);
+	free(all->data);
+	free(all);
+}
+
+static int path_of(const struct accounts *all, const struct user_id *id, const char *name,
+		   char out[static PATH_MAX])
+{
+	return user_path(all->data, id, name, out, PATH_MAX);
+}
+
+/*
+ * Reads what the disk says.  Without a record it is not known how far the
+ * store reaches: the user counts as dirty, and the push will ask.
+ */
+static int read_saved(const struct accounts *all, const struct user_id *id, struct slot_saved *out)
+{
+	char db[PATH_MAX], wal[PATH_MAX], sync[PATH_MAX];
+	struct record record = { 0 };
+	struct stat st;
+
+	memset(out, 0, sizeof *out);
+	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "db.sqlite-wal", wal) < 0 ||
+	    path_of(all, id, "sync", sync) < 0)
+		return -1;
+	if (stat(db, &st) < 0) {
+		if (errno != ENOENT) {
+			log_error("account.failed", "call=stat path=%s error=\"%s\"", db,
+				  strerror(errno));
+			return -1;
+		}
+		out->files = FILES_ABSENT;
+		return 0;
+	}
+	out->files = FILES_PRESENT;
+	switch (record_read(sync, &record)) {
+	case RECORD_OK:
+		out->txid = record.txid;
+		out->failed_since_ms = record.failed_since_ms;
+		out->error = record.error;
+		out->dirty =
+			record.failed_since_ms != 0 || wal_may_reach_beyond(wal, &record.position);
+		return 0;
+	case RECORD_MISSING:
+		out->dirty = true;
+		return 0;
+	case RECORD_FAILED:
+		break;
+	}
+	return -1;
+}
+
+/* RIGHT_LOAD makes sure that nobody pushes between the reading and the writing. */
+static int load(const struct accounts *all, const struct user_id *id, struct slot *slot)
+{
+	char path[PATH_MAX];
+	struct slot_saved saved = { .files = FILES_ABSENT };
+	int rc = 0;
+
+	if (path_of(all, id, "lock", path) < 0)
+		return -1;
+	int lock = right_open(path);
+	if (lock < 0 && errno != ENOENT)
+		return -1;
+	if (lock >= 0)
+		right_claim(lock, RIGHT_LOAD);
+	if (!slot_is_loaded(slot)) {
+		rc = lock < 0 ? 0 : read_saved(all, id, &saved);
+		if (rc == 0)
+			slot_load(slot, &saved);
+	}
+	if (lock >= 0)
+		close(lock);
+	if (rc == 0 && saved.dirty)
+		table_set_due(all->table, slot);
+	return rc;
+}
+
+/* Takes a slot from a user who is clean and whom nobody serves at this moment. */
+static struct slot *take_over(struct accounts *all, const struct user_id *id)
+{
+	struct slot *slot;
+
+	for (unsigned n = 0; n < CANDIDATES; n++) {
+		char path[PATH_MAX];
+		struct user_id old;
+
+		slot = table_candidate(all->table, id, n);
+		if (slot == NULL)
+			return NULL;
+		slot_id(slot, &old);
+		if (path_of(all, &old, "lock", path) < 0)
+			continue;
+		int lock = right_open(path);
+		if (lock < 0)
+			continue;
+		bool taken = right_claim(lock, RIGHT_PUSH) && right_claim(lock, RIGHT_FILES) &&
+			     table_replace(all->table, slot, &old, id);
+		close(lock);
+		if (taken)
+			return slot;
+	}
+	return NULL;
+}
+
+enum account_result account_slot(struct accounts *all, const struct user_id *id, struct slot **out)
+{
+	if (table_add(all->table, id, out) == TABLE_FULL) {
+		*out = take_over(all, id);
+		if (*out == NULL) {
+			log_error("table.full", "user=%s", id->text);
+			return ACCOUNT_FULL;
+		}
+	}
+	if (!slot_is_loaded(*out) && load(all, id, *out) < 0)
+		return ACCOUNT_FAILED;
+	return ACCOUNT_OK;
+}
+
+static struct entry *new_entry(struct accounts *all, const struct user_id *id)
+{
+	char path[PATH_MAX];
+
+	if (path_of(all, id, "lock", path) < 0)
+		return NULL;
+	int lock = right_open(path);
+	if (lock < 0)
+		return NULL;
+	struct entry *e = alloc_zeroed(1, sizeof *e);
+	e->account.id = *id;
+	e->account.lock = lock;
+	e->same_hash = all->hash[hash_of(id)];
+	all->hash[hash_of(id)] = e;
+	all->count++;
+	return e;
+}
+
+static void make_room(struct accounts *all)
+{
+	while (all->count >= all->max_open && all->oldest != NULL) {
+		struct entry *e = all->oldest;
+		unlink_idle(all, e);
+		drop(all, e);
+	}
+}
+
+/* A file that was replaced since (a pull, a resolved conflict) has another inode. */
+static enum account_result open_database(struct accounts *all, struct entry *e)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (path_of(all, &e->account.id, "db.sqlite", path) < 0)
+		return ACCOUNT_FAILED;
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
+	if (e->account.db != NULL && e->inode == st.st_ino)
+		return ACCOUNT_OK;
+	userdb_close(e->account.db);
+	e->account.db = NULL;
+	switch (userdb_open(path, all->role, &all->limits, &e->account.db)) {
+	case USERDB_OK:
+		e->inode = st.st_ino;
+		return ACCOUNT_OK;
+	case USERDB_ABSENT:
+		return ACCOUNT_NO_FILES;
+	case USERDB_BUSY:
+		return ACCOUNT_BUSY;
+	case USERDB_FAILED:
+		break;
+	}
+	return ACCOUNT_FAILED;
+}
+
+enum account_result account_open(struct accounts *all, const struct user_id *id,
+				 struct account **out)
+{
+	struct slot *slot;
+	enum account_result result = account_slot(all, id, &slot);
+
+	if (result != ACCOUNT_OK)
+		return result;
+	struct entry *e = lookup(all, id);
+	if (e == NULL) {
+		make_room(all);
+		e = new_entry(all, id);
+		if (e == NULL)
+			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
+	} else {
+		assert(!e->in_use);
+		unlink_idle(all, e);
+	}
+	e->in_use = true;
+	if (!right_claim(e->account.lock, RIGHT_FILES_SHARED))
+		result = ACCOUNT_BUSY;
+	else if (!slot_is_of(slot, id))
+		result = ACCOUNT_BUSY; /* somebody took the slot over meanwhile */
+	else
+		result = open_database(all, e);
+	if (result != ACCOUNT_OK) {
+		account_close(all, &e->account, false);
+		return result;
+	}
+	e->account.slot = slot;
+	*out = &e->account;
+	return ACCOUNT_OK;
+}
+
+void account_close(struct accounts *all, struct account *a, bool reusable)
+{
+	struct entry *e = (struct entry *)a;
+
+	e->in_use = false;
+	if (!reusable) {
+		drop(all, e);
+		return;
+	}
+	right_release(a->lock, RIGHT_FILES_SHARED);
+	link_idle(all, e);
+}

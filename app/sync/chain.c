@@ -1,0 +1,193 @@
+#include "sync/chain.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void chain_prefix(const struct user_id *user, char out[static OBJECT_KEY_MAX])
+{
+	(void)snprintf(out, OBJECT_KEY_MAX, "%s/", user->text);
+}
+
+void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX])
+{
+	(void)snprintf(out, OBJECT_KEY_MAX, "%s/%04x/%016" PRIx64 "-%016" PRIx64 ".ltx", user->text,
+		       CHAIN_PUSH_LEVEL, txid, txid);
+}
+
+static bool take_hex(const char **p, int digits, uint64_t *out)
+{
+	uint64_t value = 0;
+
+	for (; digits > 0; digits--, (*p)++) {
+		char c = **p;
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*out = value;
+	return true;
+}
+
+static bool parse_name(const struct object_entry *entry, struct chain_link *out)
+{
+	const char *p = strchr(entry->key, '/');
+	uint64_t level;
+
+	if (p == NULL)
+		return false;
+	p++;
+	if (!take_hex(&p, 4, &level) || *p++ != '/' || level > CHAIN_SNAPSHOT_LEVEL)
+		return false;
+	if (!take_hex(&p, 16, &out->min_txid) || *p++ != '-' || !take_hex(&p, 16, &out->max_txid))
+		return false;
+	if (strcmp(p, ".ltx") != 0 || out->min_txid == 0 || out->max_txid < out->min_txid)
+		return false;
+	out->level = (unsigned)level;
+	out->size = entry->size;
+	memcpy(out->key, entry->key, sizeof out->key);
+	return true;
+}
+
+/* Every name that is one of ours, as links in no useful order. */
+static struct chain parse_all(const struct object_listing *listing)
+{
+	struct chain all = { alloc_zeroed(listing->count, sizeof *all.links), 0 };
+
+	for (size_t i = 0; i < listing->count; i++) {
+		if (parse_name(&listing->entries[i], &all.links[all.count]))
+			all.count++;
+	}
+	return all;
+}
+
+static bool is_better(const struct chain_link *a, const struct chain_link *b)
+{
+	if (b == NULL || a->max_txid != b->max_txid)
+		return b == NULL || a->max_txid > b->max_txid;
+	if (a->min_txid != b->min_txid)
+		return a->min_txid < b->min_txid;
+	return a->level > b->level;
+}
+
+/*
+ * A walk over the links in order of min_txid.  What starts at or before the
+ * next transaction only grows as the walk goes on, so each link is seen once.
+ */
+struct walk {
+	const struct chain *all;
+	uint64_t target;
+	size_t seen;
+	const struct chain_link *best;
+};
+
+/* The link that reaches furthest from `current` without a hole and not beyond the target. */
+static const struct chain_link *next_link(struct walk *w, uint64_t current)
+{
+	for (; w->seen < w->all->count; w->seen++) {
+		const struct chain_link *l = &w->all->links[w->seen];
+		if (l->min_txid > current + 1)
+			break;
+		if (l->max_txid <= w->target && is_better(l, w->best))
+			w->best = l;
+	}
+	return w->best != NULL && w->best->max_txid > current ? w->best : NULL;
+}
+
+static const struct chain_link *last_snapshot(const struct chain *all, uint64_t target)
+{
+	const struct chain_link *best = NULL;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct chain_link *l = &all->links[i];
+		if (l->level != CHAIN_SNAPSHOT_LEVEL || l->min_txid != 1 || l->max_txid > target)
+			continue;
+		if (is_better(l, best))
+			best = l;
+	}
+	return best;
+}
+
+static bool reaches_beyond(const struct chain *all, uint64_t txid)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->links[i].max_txid > txid)
+			return true;
+	}
+	return false;
+}
+
+static int by_min_txid(const void *a, const void *b)
+{
+	const struct chain_link *x = a, *y = b;
+
+	return x->min_txid < y->min_txid ? -1 : x->min_txid > y->min_txid;
+}
+
+/*
+ * Nothing may be left out between the chain's end and the target: a hole in
+ * the pushes means that objects are missing, and what lies behind it must not
+ * be silently forgotten.
+ */
+enum chain_result chain_choose(const struct object_listing *listing, uint64_t txid,
+			       struct chain *out)
+{
+	struct chain all = parse_all(listing);
+	uint64_t target = txid ? txid : UINT64_MAX;
+	uint64_t current = 0;
+	enum chain_result result = CHAIN_BROKEN;
+
+	*out = (struct chain){ NULL, 0 };
+	if (all.count == 0) {
+		free(all.links);
+		return CHAIN_EMPTY;
+	}
+	qsort(all.links, all.count, sizeof *all.links, by_min_txid);
+	out->links = alloc_zeroed(all.count, sizeof *out->links);
+	struct walk walk = { .all = &all, .target = target };
+	const struct chain_link *link = last_snapshot(&all, target);
+	if (link == NULL)
+		link = next_link(&walk, 0);
+	while (link != NULL) {
+		assert(out->count < all.count);
+		out->links[out->count++] = *link;
+		current = link->max_txid;
+		link = next_link(&walk, current);
+	}
+	if (out->count > 0 && out->links[0].min_txid == 1 &&
+	    (txid ? current == txid : !reaches_beyond(&all, current)))
+		result = CHAIN_OK;
+	free(all.links);
+	if (result != CHAIN_OK)
+		chain_release(out);
+	return result;
+}
+
+void chain_release(struct chain *c)
+{
+	free(c->links);
+	*c = (struct chain){ NULL, 0 };
+}
+
+bool chain_last(const struct object_listing *listing, struct chain_link *out)
+{
+	struct chain all = parse_all(listing);
+	const struct chain_link *best = NULL;
+
+	for (size_t i = 0; i < all.count; i++) {
+		if (is_better(&all.links[i], best))
+			best = &all.links[i];
+	}
+	if (best != NULL)
+		*out = *best;
+	free(all.links);
+	return best != NULL;
+}

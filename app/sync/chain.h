@@ -1,0 +1,59 @@
+/*
+ * The objects of one user: their names, and which of them restore to a
+ * transaction.
+ *
+ *	<user>/<level %04x>/<min txid %016x>-<max txid %016x>.ltx
+ *
+ * This is Litestream 0.5's replica layout and its rule of choice, so that a
+ * restore of ours and one of Litestream's read the same objects.  Level 0
+ * holds pushes, one transaction id each; level 9 snapshots, from 1 to theirs.
+ */
+#ifndef SYNC_CHAIN_H
+#define SYNC_CHAIN_H
+
+#include "state/user.h"
+#include "store/object.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CHAIN_PUSH_LEVEL = 0, CHAIN_SNAPSHOT_LEVEL = 9 };
+
+/* The prefix of all keys of a user. */
+void chain_prefix(const struct user_id *user, char out[static OBJECT_KEY_MAX]);
+/* The key of the push that makes transaction `txid`. */
+void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX]);
+
+struct chain_link {
+	uint64_t min_txid;
+	uint64_t max_txid;
+	unsigned level;
+	uint64_t size;
+	char key[OBJECT_KEY_MAX];
+};
+
+struct chain {
+	struct chain_link *links; /* to be applied in this order */
+	size_t count;
+};
+
+enum chain_result {
+	CHAIN_OK,
+	CHAIN_EMPTY, /* not one object with an LTX name */
+	CHAIN_BROKEN, /* objects, but none of the wanted states can be made of them */
+};
+
+/*
+ * Which of the listed objects lead to `txid`, 0 for the latest there is.  Names
+ * that are none of ours are passed over.  Released with chain_release() when
+ * CHAIN_OK.
+ */
+enum chain_result chain_choose(const struct object_listing *listing, uint64_t txid,
+			       struct chain *out);
+void chain_release(struct chain *c);
+
+/* The object that reaches furthest; false: not one of them has an LTX name. */
+bool chain_last(const struct object_listing *listing, struct chain_link *out);
+
+#endif

@@ -1,0 +1,213 @@
+/*
+ * The first pull of a user that has no local database.
+ *
+ * The database is written beside and renamed into place only when every byte
+ * was checked.  "The store has no such user" makes an empty database; nothing
+ * else does, so an outage never looks like an empty account.
+ *
+ * The record is written before the database appears: a crash in between leaves
+ * a record without a database, and the next pull writes it again.
+ */
+#include "sync/engine.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "state/right.h"
+#include "state/slot.h"
+#include "sync/record.h"
+#include "sync/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct pull {
+	struct sync *sync;
+	struct slot *slot;
+	struct user_id id;
+	struct restore *restore;
+	int lock;
+	int fd;
+	int64_t began_ms;
+	char dir[PATH_MAX];
+	char lock_path[PATH_MAX];
+	char db_path[PATH_MAX];
+	char new_path[PATH_MAX];
+	char record_path[PATH_MAX];
+};
+
+static void pull_free(struct pull *p)
+{
+	restore_free(p->restore);
+	if (p->fd >= 0) {
+		close(p->fd);
+		unlink(p->new_path);
+	}
+	if (p->lock >= 0)
+		close(p->lock);
+	free(p);
+}
+
+static void pull_end(struct pull *p)
+{
+	table_clear_due(p->sync->table, p->slot);
+	slot_pull_ended(p->slot, clock_mono_ms());
+	p->sync->pulls--;
+	pull_free(p);
+}
+
+static void pull_failed(struct pull *p, enum object_error error)
+{
+	log_warn("pull.failed", "user=%s error=%s ms=%" PRId64, p->id.text,
+		 object_error_name[error], clock_mono_ms() - p->began_ms);
+	slot_pull_failed(p->slot, error, clock_mono_ms());
+	pull_end(p);
+}
+
+/* A WAL whose database is gone would be replayed into the new one. */
+static int put_aside(const struct pull *p, const char *name)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	if (user_path(p->sync->config.data, &p->id, name, from, sizeof from) < 0 ||
+	    snprintf(to, sizeof to, "%s.orphan", from) >= (int)sizeof to)
+		return -1;
+	if (rename(from, to) < 0 && errno != ENOENT) {
+		log_error("pull.failed", "call=rename path=%s error=\"%s\"", from, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int install(struct pull *p, const struct restored *got)
+{
+	struct record record = {
+		.txid = got->txid,
+		.position = { .page_size = got->page_size, .npages = got->npages },
+	};
+
+	if (fsync(p->fd) < 0 || record_write(p->record_path, &record) < 0 ||
+	    rename(p->new_path, p->db_path) < 0) {
+		log_error("pull.failed", "call=rename path=%s error=\"%s\"", p->db_path,
+			  strerror(errno));
+		return -1;
+	}
+	close(p->fd);
+	p->fd = -1;
+	return file_sync_dir(p->dir);
+}
+
+static int create_empty(struct pull *p)
+{
+	struct record record = { 0 };
+
+	if (record_write(p->record_path, &record) < 0)
+		return -1;
+	return userdb_create(p->db_path) == USERDB_OK ? 0 : -1;
+}
+
+static void finish(struct pull *p, int rc, uint64_t txid)
+{
+	if (rc < 0) {
+		pull_failed(p, ERROR_DISK);
+		return;
+	}
+	log_info("pull.done", "user=%s txid=%" PRIu64 " ms=%" PRId64, p->id.text, txid,
+		 clock_mono_ms() - p->began_ms);
+	slot_pull_done(p->slot, txid);
+	pull_end(p);
+}
+
+static void restored(struct restore *r, void *owner)
+{
+	struct pull *p = owner;
+	const struct restored *got = restore_outcome(r);
+
+	switch (got->result) {
+	case RESTORE_DONE:
+		finish(p, install(p, got), got->txid);
+		return;
+	case RESTORE_NO_USER:
+		finish(p, create_empty(p), 0);
+		return;
+	case RESTORE_UNREACHED:
+	case RESTORE_DAMAGED:
+	case RESTORE_FAILED:
+		pull_failed(p, got->error);
+		return;
+	}
+}
+
+static int set_paths(struct pull *p)
+{
+	const char *data = p->sync->config.data;
+
+	if (user_path(data, &p->id, "", p->dir, sizeof p->dir) < 0 ||
+	    user_path(data, &p->id, "lock", p->lock_path, sizeof p->lock_path) < 0 ||
+	    user_path(data, &p->id, "db.sqlite", p->db_path, sizeof p->db_path) < 0 ||
+	    user_path(data, &p->id, "db.sqlite.pull", p->new_path, sizeof p->new_path) < 0 ||
+	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0)
+		return -1;
+	return 0;
+}
+
+/* -1: another worker is at it. */
+static int claim(struct pull *p)
+{
+	if (set_paths(p) < 0 || file_make_dirs(p->dir, 0700) < 0)
+		return -1;
+	p->lock = right_open(p->lock_path);
+	if (p->lock < 0 || !right_claim(p->lock, RIGHT_PUSH) ||
+	    !right_claim(p->lock, RIGHT_FILES) || !slot_is_of(p->slot, &p->id))
+		return -1;
+	return 0;
+}
+
+static int begin(struct pull *p)
+{
+	if (put_aside(p, "db.sqlite-wal") < 0 || put_aside(p, "db.sqlite-shm") < 0)
+		return -1;
+	p->fd = open(p->new_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (p->fd < 0) {
+		log_error("pull.failed", "call=open path=%s error=\"%s\"", p->new_path,
+			  strerror(errno));
+		return -1;
+	}
+	p->restore = restore_start(p->sync->store, &p->id, 0, p->fd, p->dir, restored, p);
+	return 0;
+}
+
+void pull_start(struct sync *s, struct slot *slot)
+{
+	struct pull *p = alloc_zeroed(1, sizeof *p);
+	struct record record = { 0 };
+
+	p->sync = s;
+	p->slot = slot;
+	p->lock = -1;
+	p->fd = -1;
+	p->began_ms = clock_mono_ms();
+	slot_id(slot, &p->id);
+	if (claim(p) < 0) {
+		pull_free(p);
+		return;
+	}
+	s->pulls++;
+	slot_push_began(slot, s->mark, p->began_ms);
+	if (access(p->db_path, F_OK) == 0) {
+		/* Another worker's pull ended between the wish and the claim. */
+		if (record_read(p->record_path, &record) != RECORD_OK)
+			record.txid = 0;
+		slot_pull_done(slot, record.txid);
+		pull_end(p);
+	} else if (begin(p) < 0) {
+		pull_failed(p, ERROR_DISK);
+	}
+}

@@ -1,0 +1,491 @@
+/*
+ * One user's push, from the claim of the right to its release.
+ *
+ *	round:	record -> capture -> encode -> put -> record -> checkpoint
+ *	again while something was committed meanwhile, then release
+ *
+ * The key of the object follows from the record's TXID and the object is
+ * created only if it does not exist.  A refusal, or an answer that never came,
+ * is settled by the first 100 bytes of the object that is there: the node id
+ * in them says whether it is ours, the WAL position how far it reaches.  What
+ * is ours is adopted, whatever attempt it came from.
+ *
+ * A crash at any point leaves the record at or one object behind the store,
+ * and the next push finds out by the same way.
+ */
+#include "sync/engine.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/capture.h"
+#include "db/checkpoint.h"
+#include "ltx/encode.h"
+#include "state/right.h"
+#include "state/slot.h"
+#include "sync/chain.h"
+#include "sync/record.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum {
+	SPILL_MEMORY = 1 << 20,
+	CHECKPOINT_FRAMES = 1000,
+	/* A user who never pauses is checkpointed between two pushes; see drain_wal(). */
+	CHECKPOINT_FRAMES_BUSY = 4000,
+	LATER_MS = 20,
+};
+
+struct push {
+	struct sync *sync;
+	struct account *account;
+	struct slot *slot;
+	struct record record;
+	bool recorded;			/* the record is what the disk says */
+	uint64_t covered; /* commits that this round stores */
+	struct wal_position position; /* what this round reaches */
+	uint8_t header[LTX_HEADER_LEN]; /* of the object that this round puts */
+	struct spill *body;
+	int64_t round_ms; /* when the round began, monotonic */
+	enum object_error put_error; /* of a put whose outcome is asked for */
+	struct object_request request;
+	char record_path[PATH_MAX];
+	char db_path[PATH_MAX];
+	char user_dir[PATH_MAX];
+};
+
+static void push_round(struct push *p);
+
+static void push_end(struct push *p)
+{
+	struct sync *s = p->sync;
+	struct slot *slot = p->slot;
+
+	slot_push_ended(slot, clock_mono_ms());
+	right_release(p->account->lock, RIGHT_PUSH);
+	account_close(s->accounts, p->account, true);
+	spill_free(p->body);
+	spill_free(p->request.answer);
+	free(p);
+	s->pushes--;
+}
+
+static uint32_t random_word(void)
+{
+	uint32_t word = 0;
+
+	/* Only jitter: without entropy it is the shortest wait. */
+	if (getrandom(&word, sizeof word, 0) != (ssize_t)sizeof word)
+		word = 0;
+	return word;
+}
+
+static void push_failed(struct push *p, enum object_error error, enum object_result result,
+			int64_t asked_ms)
+{
+	const struct backoff *retry = &p->sync->config.retry;
+	int64_t now = clock_wall_ms();
+	struct slot_view v;
+
+	slot_read(p->slot, &v);
+	int64_t wait = backoff_wait_ms(retry, v.failures + 1, asked_ms, random_word());
+	if (result == OBJECT_REFUSED && wait < retry->max_ms)
+		wait = retry->max_ms;
+	if (v.failed_since_ms == 0) {
+		p->record.failed_since_ms = now;
+		p->record.error = error;
+		/* Without it a restart would show this user as merely dirty for a while. */
+		if (p->recorded)
+			record_write(p->record_path, &p->record);
+	}
+	log_event(v.failures == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "push.failed",
+		  "user=%s txid=%" PRIu64 " error=%s attempt=%u wait_ms=%" PRId64,
+		  p->account->id.text, p->record.txid + 1, object_error_name[error], v.failures + 1,
+		  wait);
+	slot_push_failed(p->slot, error, now, clock_mono_ms() + wait,
+			 result == OBJECT_REFUSED || asked_ms > 0);
+	push_end(p);
+}
+
+static void push_conflict(struct push *p, const char *key)
+{
+	log_error("push.conflict", "user=%s key=%s", p->account->id.text, key);
+	slot_push_conflict(p->slot, true);
+	push_end(p);
+}
+
+static int arm(void *owner)
+{
+	struct push *p = owner;
+
+	p->record.position.armed = true;
+	return record_write(p->record_path, &p->record);
+}
+
+static void checkpoint(struct push *p)
+{
+	if (p->record.position.frame < CHECKPOINT_FRAMES)
+		return;
+	if (wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p) ==
+	    CHECKPOINT_DONE)
+		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, p->account->id.text,
+			  p->record.position.frame);
+}
+
+/* Everything up to `covered` is in the store, by this round or an earlier one. */
+static void push_stored(struct push *p)
+{
+	bool clears = slot_push_clears(p->slot, p->covered);
+
+	if (clears) {
+		p->record.failed_since_ms = 0;
+		p->record.error = ERROR_NONE;
+	}
+	if (record_write(p->record_path, &p->record) < 0) {
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		return;
+	}
+	slot_push_stored(p->slot, p->covered, p->record.txid, clock_wall_ms());
+	checkpoint(p);
+	if (slot_committed(p->slot) != p->covered)
+		push_round(p);
+	else
+		push_end(p);
+}
+
+static void put_stored(struct push *p)
+{
+	p->record.txid++;
+	p->record.position = p->position;
+	log_info("push.done", "user=%s txid=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRId64,
+		 p->account->id.text, p->record.txid, spill_len(p->body),
+		 clock_mono_ms() - p->round_ms);
+	push_stored(p);
+}
+
+/*
+ * An object of ours from an attempt whose answer never came.  It may reach
+ * less far than what is committed now; the rest goes out as the next one.
+ */
+static void adopt(struct push *p, const struct ltx_header *h)
+{
+	struct wal_position reached = { 0 };
+	uint64_t frame = 0;
+
+	if (h->wal_len > 0)
+		frame = (h->wal_offset + h->wal_len - 32) / (h->page_size + 24u);
+	bool found = frame > 0 && frame <= UINT32_MAX &&
+		     wal_position_at(p->account->db, h->wal_salt, (uint32_t)frame, &reached) ==
+			     CAPTURE_PAGES;
+	log_info("push.adopted", "user=%s txid=%" PRIu64 " frame=%" PRIu64 " found=%d",
+		 p->account->id.text, h->max_txid, frame, found);
+	p->record.txid = h->max_txid;
+	/* Not found: the WAL has started over since; the next object holds every page. */
+	p->record.position = found ? reached : (struct wal_position){ 0 };
+	if (record_write(p->record_path, &p->record) < 0)
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+	else
+		push_round(p);
+}
+
+static void settle(struct push *p, const uint8_t bytes[LTX_HEADER_LEN])
+{
+	struct ltx_header h;
+
+	if (memcmp(bytes, p->header, LTX_HEADER_LEN) == 0)
+		put_stored(p);
+	else if (ltx_header_read(bytes, &h) < 0 || h.node != p->sync->config.node)
+		push_conflict(p, p->request.key);
+	else
+		adopt(p, &h);
+}
+
+static void asked(struct object_request *q)
+{
+	struct push *p = q->owner;
+	uint8_t bytes[LTX_HEADER_LEN];
+
+	switch (q->result) {
+	case OBJECT_OK:
+		if (spill_read(q->answer, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes)
+			settle(p, bytes);
+		else
+			push_failed(p, ERROR_DAMAGED, OBJECT_DAMAGED, 0);
+		return;
+	case OBJECT_ABSENT:
+		/* Not yet there is not "not stored": the next attempt has the same key. */
+		push_failed(p, p->put_error, OBJECT_UNKNOWN, 0);
+		return;
+	case OBJECT_TAKEN:
+	case OBJECT_UNKNOWN:
+	case OBJECT_TRY_LATER:
+	case OBJECT_REFUSED:
+	case OBJECT_DAMAGED:
+		push_failed(p, q->error, q->result, q->retry_after_ms);
+		return;
+	}
+}
+
+static void start_request(struct push *p, enum object_verb verb,
+			  void (*done)(struct object_request *))
+{
+	spill_free(p->request.answer);
+	memset(&p->request, 0, sizeof p->request);
+	p->request.verb = verb;
+	p->request.done = done;
+	p->request.owner = p;
+	if (verb == OBJECT_GET)
+		p->request.answer = spill_new(p->user_dir, SPILL_MEMORY);
+}
+
+static void ask(struct push *p, enum object_error why)
+{
+	p->put_error = why;
+	start_request(p, OBJECT_GET, asked);
+	p->request.range_len = LTX_HEADER_LEN;
+	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
+	store_start(p->sync->store, &p->request);
+}
+
+static void put_done(struct object_request *q)
+{
+	struct push *p = q->owner;
+
+	switch (q->result) {
+	case OBJECT_OK:
+		put_stored(p);
+		return;
+	case OBJECT_TAKEN:
+		ask(p, ERROR_SERVER);
+		return;
+	case OBJECT_UNKNOWN:
+		/*
+		 * Whoever is silent would be silent to the question too, and the
+		 * user is to be told in time.  The next attempt settles it.
+		 */
+		if (q->error == ERROR_TIMEOUT)
+			push_failed(p, q->error, q->result, q->retry_after_ms);
+		else
+			ask(p, q->error);
+		return;
+	case OBJECT_TRY_LATER:
+	case OBJECT_REFUSED:
+	case OBJECT_DAMAGED:
+	case OBJECT_ABSENT:
+		push_failed(p, q->error, q->result, q->retry_after_ms);
+		return;
+	}
+}
+
+static int add_to_body(void *owner, const void *bytes, size_t len)
+{
+	return spill_add(owner, bytes, len);
+}
+
+static int encode_pages(struct capture *c, struct ltx_encoder *e)
+{
+	const uint8_t *page;
+	uint32_t pgno;
+
+	for (;;) {
+		switch (capture_next_page(c, &pgno, &page)) {
+		case CAPTURE_PAGE:
+			if (ltx_encode_page(e, pgno, page) < 0)
+				return -1;
+			break;
+		case CAPTURE_LAST:
+			return ltx_encoder_finish(e);
+		case CAPTURE_PAGE_FAILED:
+			return -1;
+		}
+	}
+}
+
+static int encode(struct push *p, struct capture *c)
+{
+	const struct wal_position *end = capture_position(c);
+	struct wal_extent extent = capture_extent(c);
+	struct ltx_header h = {
+		.page_size = end->page_size,
+		.commit = end->npages,
+		.min_txid = p->record.txid + 1,
+		.max_txid = p->record.txid + 1,
+		.timestamp_ms = clock_wall_ms(),
+		.wal_offset = extent.offset,
+		.wal_len = extent.len,
+		.node = p->sync->config.node,
+	};
+
+	if (extent.len > 0)
+		memcpy(h.wal_salt, end->salt, sizeof h.wal_salt);
+	spill_free(p->body);
+	p->body = spill_new(p->user_dir, SPILL_MEMORY);
+	p->position = *end;
+	ltx_header_write(&h, p->header);
+	struct ltx_encoder *e = ltx_encoder_new(&h, add_to_body, p->body);
+	int rc = e == NULL ? -1 : encode_pages(c, e);
+	ltx_encoder_free(e);
+	return rc;
+}
+
+static void put(struct push *p)
+{
+	start_request(p, OBJECT_CREATE, put_done);
+	p->request.body = p->body;
+	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
+	store_start(p->sync->store, &p->request);
+}
+
+static void push_captured(struct push *p)
+{
+	struct capture *c = NULL;
+
+	/* Nothing restores without a first object that holds everything. */
+	if (p->record.txid == 0)
+		p->record.position = (struct wal_position){ 0 };
+	switch (capture_begin(p->account->db, &p->record.position, &c)) {
+	case CAPTURE_NOTHING:
+		capture_end(c);
+		push_stored(p);
+		return;
+	case CAPTURE_LATER:
+		capture_end(c);
+		slot_push_put_off(p->slot, clock_mono_ms() + LATER_MS);
+		push_end(p);
+		return;
+	case CAPTURE_FAILED:
+		capture_end(c);
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		return;
+	case CAPTURE_PAGES:
+		break;
+	}
+	if (capture_gap(c))
+		log_warn("push.gap", "user=%s txid=%" PRIu64, p->account->id.text,
+			 p->record.txid + 1);
+	int rc = encode(p, c);
+	capture_end(c);
+	if (rc < 0)
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+	else
+		put(p);
+}
+
+static void last_asked(struct object_request *q)
+{
+	struct push *p = q->owner;
+	uint8_t bytes[LTX_HEADER_LEN];
+	struct ltx_header h;
+
+	if (q->result != OBJECT_OK) {
+		push_failed(p, q->error ? q->error : ERROR_DAMAGED, q->result, q->retry_after_ms);
+		return;
+	}
+	if (spill_read(q->answer, 0, bytes, sizeof bytes) != (int64_t)sizeof bytes ||
+	    ltx_header_read(bytes, &h) < 0 || h.node != p->sync->config.node) {
+		push_conflict(p, q->key);
+		return;
+	}
+	p->record.txid = h.max_txid;
+	push_captured(p);
+}
+
+static void listed(struct object_request *q)
+{
+	struct push *p = q->owner;
+	struct chain_link last;
+
+	if (q->result != OBJECT_OK && q->result != OBJECT_ABSENT) {
+		push_failed(p, q->error, q->result, q->retry_after_ms);
+		return;
+	}
+	bool any = chain_last(&q->listing, &last);
+	object_listing_release(&q->listing);
+	if (!any) {
+		push_captured(p);
+		return;
+	}
+	start_request(p, OBJECT_GET, last_asked);
+	p->request.range_len = LTX_HEADER_LEN;
+	memcpy(p->request.key, last.key, sizeof p->request.key);
+	store_start(p->sync->store, &p->request);
+}
+
+/* The record is lost: how far the store reaches, only the store can say. */
+static void find_last(struct push *p)
+{
+	log_warn("record.missing", "user=%s", p->account->id.text);
+	start_request(p, OBJECT_LIST, listed);
+	chain_prefix(&p->account->id, p->request.key);
+	store_start(p->sync->store, &p->request);
+}
+
+static void push_round(struct push *p)
+{
+	p->round_ms = clock_mono_ms();
+	/* Counted before the WAL is read: what is counted here will be in the capture. */
+	p->covered = slot_committed(p->slot);
+	memset(&p->record, 0, sizeof p->record);
+	switch (record_read(p->record_path, &p->record)) {
+	case RECORD_OK:
+		p->recorded = true;
+		push_captured(p);
+		return;
+	case RECORD_MISSING:
+		find_last(p);
+		return;
+	case RECORD_FAILED:
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		return;
+	}
+}
+
+static int set_paths(struct push *p, const struct user_id *id)
+{
+	const char *data = p->sync->config.data;
+
+	if (user_path(data, id, "", p->user_dir, sizeof p->user_dir) < 0 ||
+	    user_path(data, id, "sync", p->record_path, sizeof p->record_path) < 0 ||
+	    user_path(data, id, "db.sqlite", p->db_path, sizeof p->db_path) < 0)
+		return -1;
+	return 0;
+}
+
+void push_start(struct sync *s, struct slot *slot)
+{
+	struct account *account;
+	struct user_id id;
+
+	slot_id(slot, &id);
+	switch (account_open(s->accounts, &id, &account)) {
+	case ACCOUNT_OK:
+		break;
+	case ACCOUNT_BUSY:
+		return;
+	case ACCOUNT_NO_FILES:
+		table_clear_due(s->table, slot);
+		return;
+	case ACCOUNT_FULL:
+	case ACCOUNT_FAILED:
+		slot_push_put_off(slot, clock_mono_ms() + s->config.retry.max_ms);
+		return;
+	}
+	if (account->slot != slot || !right_claim(account->lock, RIGHT_PUSH)) {
+		account_close(s->accounts, account, true);
+		return;
+	}
+	struct push *p = alloc_zeroed(1, sizeof *p);
+	p->sync = s;
+	p->account = account;
+	p->slot = slot;
+	s->pushes++;
+	slot_push_began(slot, s->mark, clock_mono_ms());
+	if (set_paths(p, &id) < 0)
+		push_end(p);
+	else
+		push_round(p);
+}

@@ -1,0 +1,125 @@
+/*
+ *	holdfast-sync 1
+ *	txid 17
+ *	salt 0011223344556677
+ *	frame 12
+ *	sum 01234567 89abcdef
+ *	page_size 4096
+ *	pages 40
+ *	armed 0
+ *	failed_since 0
+ *	error none
+ *	crc 0123456789abcdef		CRC-64 of all before this line
+ *
+ * Text, so that an operator can read it when it matters.
+ */
+#include "sync/record.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "ltx/crc64.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { RECORD_MAX = 1024 };
+
+static const char layout[] = "holdfast-sync 1\n"
+			     "txid %" PRIu64 "\n"
+			     "salt %016" PRIx64 "\n"
+			     "frame %" PRIu32 "\n"
+			     "sum %08" PRIx32 " %08" PRIx32 "\n"
+			     "page_size %" PRIu32 "\n"
+			     "pages %" PRIu32 "\n"
+			     "armed %d\n"
+			     "failed_since %" PRId64 "\n"
+			     "error %s\n";
+
+static uint64_t salt_to_word(const uint8_t salt[8])
+{
+	uint64_t word = 0;
+
+	for (int i = 0; i < 8; i++)
+		word = word << 8 | salt[i];
+	return word;
+}
+
+static void word_to_salt(uint64_t word, uint8_t salt[8])
+{
+	for (int i = 7; i >= 0; i--, word >>= 8)
+		salt[i] = (uint8_t)word;
+}
+
+int record_write(const char *path, const struct record *r)
+{
+	const struct wal_position *p = &r->position;
+	char text[RECORD_MAX];
+
+	int len = snprintf(text, sizeof text, layout, r->txid, salt_to_word(p->salt), p->frame,
+			   p->sum[0], p->sum[1], p->page_size, p->npages, p->armed ? 1 : 0,
+			   r->failed_since_ms, object_error_name[r->error]);
+	uint64_t crc = crc64_update(0, text, (size_t)len);
+	len += snprintf(text + len, sizeof text - (size_t)len, "crc %016" PRIx64 "\n", crc);
+	return file_replace(path, text, (size_t)len, 0600);
+}
+
+static int parse_error(const char *name, enum object_error *out)
+{
+	for (int e = 0; e < ERROR_COUNT; e++) {
+		if (strcmp(name, object_error_name[e]) == 0) {
+			*out = (enum object_error)e;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int parse(const char *text, size_t len, struct record *out)
+{
+	const char *last = memmem(text, len, "\ncrc ", 5);
+	uint64_t crc, salt;
+	int armed, fields;
+	char error[32];
+
+	if (last == NULL || sscanf(last + 5, "%16" SCNx64, &crc) != 1)
+		return -1;
+	if (crc64_update(0, text, (size_t)(last + 1 - text)) != crc)
+		return -1;
+	memset(out, 0, sizeof *out);
+	struct wal_position *p = &out->position;
+	fields = sscanf(text,
+			"holdfast-sync 1\n"
+			"txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
+			"sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
+			"\narmed %d\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
+			&out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
+			&p->npages, &armed, &out->failed_since_ms, error);
+	if (fields != 10 || parse_error(error, &out->error) < 0)
+		return -1;
+	word_to_salt(salt, p->salt);
+	p->armed = armed != 0;
+	return 0;
+}
+
+enum record_result record_read(const char *path, struct record *out)
+{
+	struct buf text = BUF_INIT;
+	enum record_result result = RECORD_MISSING;
+
+	switch (file_read(path, RECORD_MAX, &text)) {
+	case FILE_ABSENT:
+		break;
+	case FILE_FAILED:
+		result = RECORD_FAILED;
+		break;
+	case FILE_OK:
+		if (parse(text.data, text.len, out) == 0)
+			result = RECORD_OK;
+		else
+			log_error("record.damaged", "path=%s bytes=%zu", path, text.len);
+		break;
+	}
+	buf_release(&text);
+	return result;
+}

@@ -1,0 +1,35 @@
+/*
+ * What a user's `sync` file says: how far the store reaches and what that
+ * corresponds to in the local WAL.
+ *
+ * The file is replaced atomically and carries a checksum.  It is written only
+ * by the holder of RIGHT_PUSH, after the object it speaks of is in the store,
+ * so it may lag behind the store by one object (a crash in between), never run
+ * ahead of it.
+ */
+#ifndef SYNC_RECORD_H
+#define SYNC_RECORD_H
+
+#include "db/capture.h"
+#include "store/object.h"
+
+#include <stdint.h>
+
+struct record {
+	uint64_t txid; /* of the last object in the store, 0: none */
+	struct wal_position position; /* what that object reaches */
+	int64_t failed_since_ms; /* wall clock; 0: not failed */
+	enum object_error error; /* of the failure */
+};
+
+enum record_result {
+	RECORD_OK,
+	RECORD_MISSING, /* never written, or not readable any more: ask the store */
+	RECORD_FAILED, /* the disk; already logged */
+};
+
+enum record_result record_read(const char *path, struct record *out);
+/* -1: already logged; what was there before still is. */
+int record_write(const char *path, const struct record *r);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * The sync engine of one worker: a thread that pushes what was committed and
+ * pulls what is not here, all workers together as if they were one.
+ *
+ *	sync_start()		after the fork
+ *	sync_commit()		COMMIT has returned, the answer is not yet written
+ *	sync_look()		the answer is out: push now
+ *	sync_status()		what the answer's header says
+ *	sync_drain()		at TERM: push what is dirty, until a deadline
+ *	sync_free()
+ *
+ * All but start, drain and free only touch the shared table and wake the
+ * thread: they never block and never fail.
+ */
+#ifndef SYNC_SYNC_H
+#define SYNC_SYNC_H
+
+#include "state/slot.h"
+#include "state/table.h"
+#include "store/backoff.h"
+#include "store/object.h"
+
+#include <stdint.h>
+
+struct sync_config {
+	const char *data; /* the data directory */
+	uint64_t node; /* its random id */
+	struct store_config store;
+	struct backoff retry;
+	unsigned max_open; /* databases open in the thread */
+};
+
+struct sync;
+
+/* NULL: already logged. */
+struct sync *sync_start(struct table *t, unsigned worker, const struct sync_config *c);
+/* Returns when nothing is dirty in the whole table or the deadline (monotonic) has come. */
+void sync_drain(struct sync *s, int64_t deadline_ms);
+void sync_free(struct sync *s);
+
+enum sync_status {
+	SYNC_IN_STEP,
+	SYNC_DIRTY, /* commits wait, their first attempt is on its way */
+	SYNC_FAILED, /* the latest attempt failed and none has caught up since */
+	SYNC_CONFLICT, /* the store holds history that is not ours */
+};
+enum sync_status sync_status(const struct slot_view *v);
+
+void sync_commit(struct slot *slot);
+void sync_look(struct sync *s, struct slot *slot);
+
+/*
+ * Try again now instead of at the next attempt's time, unless the store asked
+ * for patience or refused us.  false: no attempt is under way or will be
+ * started by this; true: slot_view.ended will move.
+ */
+bool sync_retry(struct sync *s, struct slot *slot);
+/* A pull of a user that has no local database; slot_view.ended moves when it is over. */
+void sync_pull(struct sync *s, struct slot *slot);
+/* Why a pull gave nothing a moment ago, and how long to be patient; ERROR_NONE: it did not fail. */
+enum object_error sync_pull_error(const struct slot *slot, int64_t *patience_ms);
+
+#endif

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Writes DIR/nginx.conf and DIR/holdfast.conf: the site as it is deployed, on
+# 127.0.0.1:PORT, with its sockets in SOCKETS.  Run it with `nginx -c DIR/nginx.conf`.
+#
+#	site.sh DIR PORT SOCKETS [HTPASSWD]	with HTPASSWD nginx names the user
+set -eu
+
+dir=$1 port=$2 sockets=$3 htpasswd=${4:-}
+here=$(dirname "$0")
+
+sed -e "s|@DIR@|$dir|" "$here/nginx.conf.in" >"$dir/nginx.conf"
+if [ "$(id -u)" = 0 ]; then
+	# Or its workers, as another user, could not reach the sockets.
+	echo "user $(id -un) $(id -gn);" >>"$dir/nginx.conf"
+fi
+
+set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e "s|unix:/run/holdfast/|unix:$sockets/|"
+if [ -n "$htpasswd" ]; then
+	set -- "$@" -e "s|#auth_basic|auth_basic|" -e "s|/etc/holdfast/htpasswd|$htpasswd|" \
+		-e 's|#\(fastcgi_param REMOTE_USER\)|\1|' -e 's|hash [^ ]*|hash $remote_user|'
+fi
+sed "$@" "$here/holdfast.conf" >"$dir/holdfast.conf"
