@@ -62,7 +62,7 @@ below_proc = proc http sync db store ltx state base
 below_base = base
 # Above the layers: what of it is tested stands beside.
 below_app = $(LAYERS)
-beside_app = $(B)/obj/config.o
+beside_app = $(B)/obj/config.o $(B)/obj/variable.o
 
 UNIT_SRC = $(wildcard tests/unit/*/*.c)
 UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))

@@ -2,14 +2,15 @@
  * What would stop `holdfast serve`, or make it useless, said before it starts.
  *
  * Each step prints one line, `ok` or `FAILED` with what to do about it.
- * Nothing is made: a check run by root must not leave directories that the
- * service cannot use.
+ * Directories are not made: a check run by root must not leave some that the
+ * service cannot use.  Only a store that is a folder is, by opening it.
  */
 #include "cmd.h"
 
 #include "config.h"
 #include "http/jwt.h"
 #include "store/object.h"
+#include "variable.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -279,7 +280,7 @@ static int print_variables(void)
 {
 	struct buf text = BUF_INIT;
 
-	config_describe(&text);
+	variables_describe(&text);
 	bool printed = fputs(text.data, stdout) >= 0 && fflush(stdout) == 0;
 	buf_release(&text);
 	return printed ? CMD_OK : CMD_FAILED;

@@ -1,7 +1,7 @@
 /*
  * The configuration: environment variables, read once, checked all together.
  *
- * The table in config.c says all there is to say about a variable.  What comes
+ * The table in variable.c says all there is to say about each of them.  What comes
  * out is in the terms of the layers that need it; they never see this header.
  *
  *	config_read()
@@ -49,8 +49,5 @@ void config_release(struct config *c);
 
 /* The same from this process's environment, with what is to be said on stderr. */
 int config_load(unsigned needs, struct config *out);
-
-/* All variables, one a line: name, default, what is allowed, what it means. */
-void config_describe(struct buf *out);
 
 #endif

@@ -18,7 +18,7 @@
 struct stmt {
 	struct sandbox *sandbox;
 	sqlite3_stmt *handle;
-	const char *sql; /* with its length: only for a setting */
+	const char *sql; /* from this statement to the end of the text */
 	size_t len;
 	unsigned seen; /* enum sandbox_seen */
 	bool started;
@@ -120,13 +120,15 @@ static void note_damage(struct sandbox *s, int rc)
 	switch (rc & 0xff) {
 	case SQLITE_CANTOPEN:
 	case SQLITE_CORRUPT:
-	case SQLITE_FULL:
 	case SQLITE_IOERR:
 	case SQLITE_NOMEM:
 	case SQLITE_NOTADB:
 	case SQLITE_PROTOCOL:
 		log_error("statement.failed", "code=%s extended=%d", code_of(rc), rc);
 		sandbox_taint(s);
+		break;
+	case SQLITE_FULL:
+		log_warn("statement.no_space", "extended=%d", rc);
 		break;
 	default:
 		break;
@@ -315,7 +317,7 @@ enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t 
 	*used = at;
 	if (handle == NULL)
 		return STMT_EMPTY;
-	*out = make(s, handle, sql + (at - n), n);
+	*out = make(s, handle, sql + (at - n), len - (at - n));
 	if (!sandbox_writes(s) && !stmt_is_readonly(*out)) {
 		stmt_error_set(e, "SQLITE_READONLY", "the token allows reading only");
 		stmt_free(*out);
@@ -449,7 +451,7 @@ static int prepare_setting(struct stmt *st)
 
 	sqlite3_finalize(st->handle);
 	sandbox_begin_setting(st->sandbox);
-	st->handle = prepare(st->sandbox, st->sql, strnlen(st->sql, st->len), &used, &rc);
+	st->handle = prepare(st->sandbox, st->sql, st->len, &used, &rc);
 	sandbox_end_setting(st->sandbox);
 	return rc;
 }

@@ -124,6 +124,14 @@ static int accept_connection(struct fcgi *f)
 	return -1;
 }
 
+/* Unlike FCGX_Finish_r(), FCGX_Free() does not write that all went well. */
+void fcgi_drop(struct fcgi_request *r)
+{
+	FCGX_Detach(&r->fcgx);
+	FCGX_Free(&r->fcgx, 1);
+	free(r);
+}
+
 /* Takes the connection over, whatever comes of it. */
 static struct fcgi_request *read_params(int fd)
 {
@@ -134,10 +142,16 @@ static struct fcgi_request *read_params(int fd)
 	/* Otherwise FCGX_Accept_r() begins with closing the connection. */
 	r->fcgx.keepConnection = 1;
 	FCGX_Detach(&r->fcgx);
-	if (FCGX_Accept_r(&r->fcgx) == 0)
-		return r;
-	free(r);
-	return NULL;
+	if (FCGX_Accept_r(&r->fcgx) != 0) {
+		free(r);
+		return NULL;
+	}
+	/* libfcgi takes a connection that breaks between two parameters for their end. */
+	if (FCGX_GetError(r->fcgx.in) != 0) {
+		fcgi_drop(r);
+		return NULL;
+	}
+	return r;
 }
 
 struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unblocked)
@@ -307,12 +321,4 @@ size_t fcgi_answer(struct fcgi_request *r, const struct response *response,
 	FCGX_Finish_r(&r->fcgx);
 	free(r);
 	return sent;
-}
-
-/* Unlike FCGX_Finish_r(), FCGX_Free() does not write that all went well. */
-void fcgi_drop(struct fcgi_request *r)
-{
-	FCGX_Detach(&r->fcgx);
-	FCGX_Free(&r->fcgx, 1);
-	free(r);
 }

@@ -149,7 +149,7 @@ static _Noreturn void become_worker(struct master *m, unsigned number, pid_t mas
 		if (i != socket_of(m, number))
 			close(m->listeners[i]);
 	}
-	_exit(worker_main(m->worker, &birth));
+	_exit((int)worker_main(m->worker, &birth));
 }
 
 static uint64_t answered_by(const struct master *m, unsigned number)

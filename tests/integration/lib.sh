@@ -104,7 +104,10 @@ clean_up() {
 	for pid in "${nginx_pid[@]}" "$proxy_pid" "${store_pid:-}"; do
 		[ -z "$pid" ] || kill -TERM "$pid" 2>/dev/null
 	done
-	for pid in $(stack_pids); do
+	for pid in "${holdfast_pid[@]}"; do
+		kill -STOP "$pid" 2>/dev/null
+	done
+	for pid in "${holdfast_pid[@]}" $(stack_pids); do
 		kill -KILL "$pid" 2>/dev/null
 	done
 	wait 2>/dev/null
@@ -339,8 +342,7 @@ start_nginx() {
 		port[$host]=$((10000 + RANDOM % 10000))
 		"$root/nginx/site.sh" "$stack/$host" "${port[$host]}" "$stack/$host/run" ${htpasswd:+"$htpasswd"}
 		rm -f "$stack/$host/nginx.pid"
-		PATH=$PATH:/usr/sbin nginx -e "$stack/$host/nginx-error.log" -c "$stack/$host/nginx.conf" \
-			2>>"$stack/$host/nginx-error.log" &
+		PATH=$PATH:/usr/sbin nginx -c "$stack/$host/nginx.conf" 2>>"$stack/$host/nginx.out" &
 		nginx_pid[$host]=$!
 		wait_until 20 nginx_listens
 		process_ended "${nginx_pid[$host]}" || return 0

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include "variable.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -356,7 +358,7 @@ static void description_has_every_variable_of_the_defaults(void **state)
 	struct buf text = BUF_INIT;
 
 	(void)state;
-	config_describe(&text);
+	variables_describe(&text);
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		assert_non_null(strstr(text.data, names[i]));
 	assert_non_null(strstr(text.data, "default 4MiB; 1024 to 268435456 bytes"));

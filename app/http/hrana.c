@@ -1,0 +1,194 @@
+/*
+ * A request is parsed, then checked as a whole, and only then does anything
+ * run: what is malformed at its end has had no effect.
+ */
+#include "http/hrana.h"
+
+#include "base/json_read.h"
+#include "http/hrana_request.h"
+#include "http/hrana_steps.h"
+#include "http/hrana_stmt.h"
+#include "http/hrana_value.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WHY_MAX = 200 };
+
+static struct json_doc *parse(const struct exchange *x, char why[static WHY_MAX])
+{
+	const struct buf *body = &x->request.body;
+	const struct json_limits limits = {
+		.max_len = body->len,
+		.max_depth = 64,
+		.max_values = 400000,
+	};
+	char reason[WHY_MAX - 32];
+
+	struct json_doc *doc = json_parse(body->len > 0 ? body->data : "", body->len, &limits,
+					  reason, sizeof reason);
+	if (doc == NULL)
+		(void)snprintf(why, WHY_MAX, "the body is not JSON: %s", reason);
+	return doc;
+}
+
+static const char *check_pipeline(const struct json *root)
+{
+	const struct json *requests = json_get(root, "requests");
+	const struct json *baton = hrana_get(root, "baton");
+	struct hrana_check c = { .nsteps = 0 };
+
+	if (!json_is(requests, JSON_ARRAY))
+		return "requests must be an array";
+	if (baton != NULL && !json_is(baton, JSON_STRING))
+		return "baton must be a string";
+	for (const struct json *r = requests->first; r != NULL; r = r->next) {
+		const char *why = hrana_request_check(&c, r);
+		if (why != NULL)
+			return why;
+	}
+	return NULL;
+}
+
+static const char *check_execute(const struct json *root)
+{
+	static const struct hrana_store empty;
+
+	return hrana_stmt_check(json_get(root, "stmt"), &empty);
+}
+
+static const char *check_batch(const struct json *root)
+{
+	static const struct hrana_store empty;
+
+	return hrana_steps_check(json_get(root, "batch"), &empty);
+}
+
+/* NULL: the answer says why. */
+static struct json_doc *read_request(struct exchange *x, const char *(*check)(const struct json *))
+{
+	char why[WHY_MAX];
+	struct json_doc *doc = parse(x, why);
+
+	if (doc == NULL) {
+		exchange_error(x, HTTP_BAD_REQUEST, "MALFORMED_REQUEST", "%s", why);
+		return NULL;
+	}
+	const char *wrong = check(json_root(doc));
+	if (wrong == NULL)
+		return doc;
+	exchange_error(x, HTTP_BAD_REQUEST, "MALFORMED_REQUEST", "%s", wrong);
+	json_free(doc);
+	return NULL;
+}
+
+static void run_pipeline(struct hrana_stream *s, const struct json *requests)
+{
+	json_open_object(s->out);
+	json_key(s->out, "baton");
+	json_put_null(s->out);
+	json_key(s->out, "base_url");
+	json_put_null(s->out);
+	json_key(s->out, "results");
+	json_open_array(s->out);
+	for (const struct json *r = requests->first; r != NULL; r = r->next)
+		hrana_request_run(s, r);
+	json_close_array(s->out);
+	json_close_object(s->out);
+}
+
+void hrana_pipeline(struct exchange *x, struct userdb *db)
+{
+	struct json_doc *doc = read_request(x, check_pipeline);
+	struct hrana_stream stream;
+
+	if (doc == NULL)
+		return;
+	if (hrana_get(json_root(doc), "baton") != NULL) {
+		exchange_error(x, HTTP_BAD_REQUEST, "STREAM_EXPIRED",
+			       "The stream has expired due to inactivity");
+		goto out;
+	}
+	hrana_stream_begin(&stream, x, db);
+	run_pipeline(&stream, json_get(json_root(doc), "requests"));
+	hrana_stream_end(&stream);
+out:
+	json_free(doc);
+}
+
+/* Where there is no result to put it in, a failed statement is a failed request. */
+static void refuse(struct exchange *x, const struct stmt_error *e)
+{
+	bool busy = strcmp(e->code, "SQLITE_BUSY") == 0;
+
+	exchange_error(x, busy ? HTTP_UNAVAILABLE : HTTP_BAD_REQUEST, e->code, "%s", e->message);
+	if (busy)
+		x->response.retry_after_s = 1;
+}
+
+void hrana_execute(struct exchange *x, struct userdb *db)
+{
+	struct json_doc *doc = read_request(x, check_execute);
+	struct hrana_stream stream;
+	struct stmt_error e;
+
+	if (doc == NULL)
+		return;
+	hrana_stream_begin(&stream, x, db);
+	json_open_object(stream.out);
+	json_key(stream.out, "result");
+	int result = hrana_stmt_run(&stream, json_get(json_root(doc), "stmt"), &e);
+	if (result == 0)
+		json_close_object(stream.out);
+	hrana_stream_end(&stream);
+	if (result < 0)
+		refuse(x, &e);
+	json_free(doc);
+}
+
+void hrana_batch(struct exchange *x, struct userdb *db)
+{
+	struct json_doc *doc = read_request(x, check_batch);
+	struct hrana_stream stream;
+
+	if (doc == NULL)
+		return;
+	hrana_stream_begin(&stream, x, db);
+	json_open_object(stream.out);
+	json_key(stream.out, "result");
+	hrana_steps_run(&stream, json_get(json_root(doc), "batch"));
+	json_close_object(stream.out);
+	hrana_stream_end(&stream);
+	json_free(doc);
+}
+
+static bool pipeline_would_write(struct hrana_stream *s, const struct json *root)
+{
+	for (const struct json *r = json_get(root, "requests")->first; r != NULL; r = r->next)
+		if (hrana_request_would_write(s, r))
+			return true;
+	return false;
+}
+
+/* A body may be good for more than one of the endpoints: any that writes counts. */
+static bool root_would_write(struct hrana_stream *s, const struct json *root)
+{
+	return (check_pipeline(root) == NULL && pipeline_would_write(s, root)) ||
+	       (check_execute(root) == NULL && hrana_sql_would_write(s, json_get(root, "stmt"))) ||
+	       (check_batch(root) == NULL && hrana_steps_would_write(s, json_get(root, "batch")));
+}
+
+bool hrana_would_write(const struct exchange *x, struct userdb *db)
+{
+	struct hrana_stream stream = { .sandbox = userdb_sandbox(db) };
+	char why[WHY_MAX];
+	struct json_doc *doc = parse(x, why);
+
+	if (doc == NULL)
+		return false;
+	sandbox_begin_request(stream.sandbox, !x->read_only);
+	bool writes = root_would_write(&stream, json_root(doc));
+	sandbox_end_request(stream.sandbox);
+	json_free(doc);
+	return writes;
+}

@@ -1,0 +1,328 @@
+#include "http/hrana_stmt.h"
+
+#include "http/hrana_value.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+	ARGS_MAX = 32766, /* SQLite's own limit */
+	NAMED_ARGS_MAX = 2000, /* each is looked up among all parameters */
+};
+
+/* Of {"sql":…} or {"sql_id":…}; NULL text: neither, or nothing is stored there. */
+static struct hrana_sql find_sql(const struct json *holder, const struct hrana_store *store)
+{
+	const struct json *sql = hrana_get(holder, "sql");
+	const struct hrana_sql *stored = NULL;
+	int64_t id;
+
+	if (json_is(sql, JSON_STRING))
+		return (struct hrana_sql){ .text = sql->text, .len = sql->len };
+	if (json_int(hrana_get(holder, "sql_id"), &id) == 0)
+		stored = hrana_store_get(store, id);
+	return stored != NULL ? *stored : (struct hrana_sql){ .text = NULL };
+}
+
+const char *hrana_sql_check(const struct json *holder, const struct hrana_store *store)
+{
+	const struct json *sql = hrana_get(holder, "sql");
+	const struct json *id = hrana_get(holder, "sql_id");
+	int64_t ignored;
+
+	if (sql != NULL && id != NULL)
+		return "sql and sql_id exclude each other";
+	if (sql != NULL)
+		return json_is(sql, JSON_STRING) ? NULL : "sql must be a string";
+	if (id == NULL)
+		return "sql or sql_id is missing";
+	if (json_int(id, &ignored) < 0)
+		return "sql_id must be an integer";
+	return find_sql(holder, store).text != NULL ? NULL : "nothing is stored under that sql_id";
+}
+
+static const char *check_args(const struct json *args, struct buf *blob)
+{
+	struct stmt_value ignored;
+
+	if (args == NULL)
+		return NULL;
+	if (!json_is(args, JSON_ARRAY))
+		return "args must be an array";
+	if (args->len > ARGS_MAX)
+		return "too many args";
+	for (const struct json *v = args->first; v != NULL; v = v->next)
+		if (hrana_value_read(v, blob, &ignored) < 0)
+			return "malformed value in args";
+	return NULL;
+}
+
+static const char *check_named_args(const struct json *args, struct buf *blob)
+{
+	struct stmt_value ignored;
+
+	if (args == NULL)
+		return NULL;
+	if (!json_is(args, JSON_ARRAY))
+		return "named_args must be an array";
+	if (args->len > NAMED_ARGS_MAX)
+		return "too many named_args";
+	for (const struct json *v = args->first; v != NULL; v = v->next) {
+		if (!json_is(json_get(v, "name"), JSON_STRING))
+			return "one of named_args has no name";
+		if (hrana_value_read(json_get(v, "value"), blob, &ignored) < 0)
+			return "malformed value in named_args";
+	}
+	return NULL;
+}
+
+const char *hrana_stmt_check(const struct json *stmt, const struct hrana_store *store)
+{
+	struct buf blob = BUF_INIT;
+
+	if (!json_is(stmt, JSON_OBJECT))
+		return "stmt must be an object";
+	const struct json *want_rows = hrana_get(stmt, "want_rows");
+	if (want_rows != NULL && !json_is(want_rows, JSON_BOOL))
+		return "want_rows must be a boolean";
+	const char *why = hrana_sql_check(stmt, store);
+	if (why == NULL)
+		why = check_args(hrana_get(stmt, "args"), &blob);
+	if (why == NULL)
+		why = check_named_args(hrana_get(stmt, "named_args"), &blob);
+	buf_release(&blob);
+	return why;
+}
+
+static int prepare(struct hrana_stream *s, const struct json *holder, struct stmt **out,
+		   struct stmt_error *e)
+{
+	struct hrana_sql sql = find_sql(holder, &s->store);
+
+	return stmt_prepare_one(s->sandbox, sql.text, sql.len, out, e);
+}
+
+static size_t count(const struct json *list)
+{
+	return list != NULL ? list->len : 0;
+}
+
+static const struct json *first(const struct json *list)
+{
+	return list != NULL ? list->first : NULL;
+}
+
+static int bind(struct stmt *st, const struct json *stmt, struct stmt_error *e)
+{
+	const struct json *args = hrana_get(stmt, "args");
+	const struct json *named = hrana_get(stmt, "named_args");
+	struct buf blob = BUF_INIT;
+	struct stmt_value value;
+	int result = 0;
+
+	if (count(args) > 0 && count(named) > 0) {
+		stmt_error_set(e, "ARGS_BOTH_POSITIONAL_AND_NAMED",
+			       "arguments must be either positional or named");
+		return -1;
+	}
+	for (const struct json *v = first(args); v != NULL && result == 0; v = v->next) {
+		(void)hrana_value_read(v, &blob, &value);
+		result = stmt_bind_next(st, &value, e);
+	}
+	for (const struct json *v = first(named); v != NULL && result == 0; v = v->next) {
+		const struct json *name = json_get(v, "name");
+		(void)hrana_value_read(json_get(v, "value"), &blob, &value);
+		result = stmt_bind_name(st, name->text, name->len, &value, e);
+	}
+	buf_release(&blob);
+	return result < 0 ? result : stmt_bind_end(st, e);
+}
+
+static void put_columns(struct json_writer *w, const struct stmt *st)
+{
+	int n = stmt_column_count(st);
+
+	json_key(w, "cols");
+	json_open_array(w);
+	for (int i = 0; i < n; i++) {
+		json_open_object(w);
+		json_key(w, "name");
+		json_put_string(w, stmt_column_name(st, i));
+		json_key(w, "decltype");
+		json_put_string(w, stmt_column_decltype(st, i));
+		json_close_object(w);
+	}
+	json_close_array(w);
+}
+
+static int put_row(struct hrana_stream *s, const struct stmt *st, struct stmt_error *e)
+{
+	int n = stmt_column_count(st);
+
+	json_open_array(s->out);
+	for (int i = 0; i < n; i++) {
+		struct stmt_value value;
+		stmt_column(st, i, &value);
+		if (hrana_stream_room(s, value.len, e) < 0)
+			return -1;
+		hrana_value_put(s->out, &value);
+	}
+	json_close_array(s->out);
+	return hrana_stream_room(s, 0, e);
+}
+
+/* The first step comes before the columns, because it may find a newer schema. */
+static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, struct stmt_error *e)
+{
+	enum stmt_stepped stepped = stmt_step(st, e);
+
+	if (stepped == STMT_FAILED)
+		return -1;
+	put_columns(s->out, st);
+	json_key(s->out, "rows");
+	json_open_array(s->out);
+	while (stepped == STMT_ROW) {
+		if (want_rows && put_row(s, st, e) < 0) {
+			stmt_abort(st);
+			return -1;
+		}
+		stepped = stmt_step(st, e);
+	}
+	json_close_array(s->out);
+	return stepped == STMT_DONE ? 0 : -1;
+}
+
+static void put_rowid(struct json_writer *w, const struct stmt_effect *effect)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%" PRId64, effect->last_rowid);
+	json_put_string(w, effect->has_rowid ? text : NULL);
+}
+
+static void put_effect(struct json_writer *w, const struct stmt *st)
+{
+	struct stmt_effect effect;
+
+	stmt_effect(st, &effect);
+	json_key(w, "affected_row_count");
+	json_put_int(w, effect.affected);
+	json_key(w, "last_insert_rowid");
+	put_rowid(w, &effect);
+	json_key(w, "rows_read");
+	json_put_int(w, (int64_t)effect.rows_read);
+	json_key(w, "rows_written");
+	json_put_int(w, (int64_t)effect.rows_written);
+	json_key(w, "query_duration_ms");
+	json_put_double(w, effect.ms);
+}
+
+static bool wants_rows(const struct json *stmt)
+{
+	const struct json *v = hrana_get(stmt, "want_rows");
+
+	return v == NULL || v->boolean;
+}
+
+int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct stmt_error *e)
+{
+	struct stmt *st = NULL;
+	int result = -1;
+
+	if (prepare(s, stmt, &st, e) < 0 || bind(st, stmt, e) < 0)
+		goto out;
+	json_open_object(s->out);
+	if (put_rows(s, st, wants_rows(stmt), e) < 0)
+		goto out;
+	put_effect(s->out, st);
+	json_close_object(s->out);
+	result = 0;
+out:
+	stmt_free(st);
+	return result;
+}
+
+static void put_params(struct json_writer *w, const struct stmt *st)
+{
+	json_key(w, "params");
+	json_open_array(w);
+	for (int i = 1; i <= stmt_param_count(st); i++) {
+		json_open_object(w);
+		json_key(w, "name");
+		json_put_string(w, stmt_param_name(st, i));
+		json_close_object(w);
+	}
+	json_close_array(w);
+}
+
+int hrana_describe(struct hrana_stream *s, const struct json *holder, struct stmt_error *e)
+{
+	struct stmt *st = NULL;
+
+	if (prepare(s, holder, &st, e) < 0)
+		return -1;
+	json_open_object(s->out);
+	put_params(s->out, st);
+	put_columns(s->out, st);
+	json_key(s->out, "is_explain");
+	json_put_bool(s->out, stmt_is_explain(st));
+	json_key(s->out, "is_readonly");
+	json_put_bool(s->out, stmt_is_readonly(st));
+	json_close_object(s->out);
+	stmt_free(st);
+	return hrana_stream_room(s, 0, e);
+}
+
+static int run_to_the_end(struct stmt *st, struct stmt_error *e)
+{
+	enum stmt_stepped stepped;
+
+	if (stmt_bind_end(st, e) < 0)
+		return -1;
+	do {
+		stepped = stmt_step(st, e);
+	} while (stepped == STMT_ROW);
+	return stepped == STMT_DONE ? 0 : -1;
+}
+
+int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct stmt_error *e)
+{
+	struct hrana_sql sql = find_sql(holder, &s->store);
+	size_t used;
+
+	for (;;) {
+		struct stmt *st;
+		switch (stmt_prepare_next(s->sandbox, sql.text, sql.len, &used, &st, e)) {
+		case STMT_READY:
+			break;
+		case STMT_EMPTY:
+			return 0;
+		case STMT_REFUSED:
+			return -1;
+		}
+		int result = run_to_the_end(st, e);
+		stmt_free(st);
+		if (result < 0)
+			return -1;
+		sql.text += used;
+		sql.len -= used;
+	}
+}
+
+bool hrana_sql_would_write(struct hrana_stream *s, const struct json *holder)
+{
+	struct hrana_sql sql = find_sql(holder, &s->store);
+	struct stmt_error ignored;
+	bool readonly = true;
+	struct stmt *st;
+	size_t used;
+
+	while (readonly && stmt_prepare_next(s->sandbox, sql.text, sql.len, &used, &st, &ignored) ==
+				   STMT_READY) {
+		readonly = stmt_is_readonly(st);
+		stmt_free(st);
+		sql.text += used;
+		sql.len -= used;
+	}
+	return !readonly;
+}
