@@ -85,3 +85,26 @@ clean:
 	rm -rf build
 
 -include $(shell find build -name '*.d' 2>/dev/null)
+
+# What people call.
+.PHONY: deps demo test format lint layers unit-programs
+deps:
+	deploy/install-deps.sh test
+	tests/tools/setup.sh
+
+demo:
+	@deploy/demo.sh
+
+test:
+	@tests/run.sh
+
+format:
+	clang-format -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
+
+lint:
+	@tests/run.sh format layers shell cppcheck clang-tidy
+
+layers:
+	@tests/lint/layers.sh
+
+unit-programs: $(UNIT)

@@ -60,9 +60,31 @@ static enum checkpoint_result result_of(enum wal_result result)
 	return CHECKPOINT_FAILED;
 }
 
+/* What has to be done with the write lock held before a page is copied. */
+struct before_copy {
+	const struct wal_position *at; /* must be the end; NULL: secure() sees to what is not */
+	int (*arm)(void *owner);
+	int (*secure)(void *owner, struct userdb *reader);
+	void *owner;
+};
+
+static enum checkpoint_result prepare(const struct before_copy *b, struct userdb *copier,
+				      const struct wal_index *now)
+{
+	if (b->at == NULL)
+		return b->secure(b->owner, copier) < 0 ? CHECKPOINT_FAILED : CHECKPOINT_DONE;
+	if (!is_end(b->at, now))
+		return CHECKPOINT_LATER;
+	return b->arm(b->owner) < 0 ? CHECKPOINT_FAILED : CHECKPOINT_DONE;
+}
+
+static bool is_empty_as_expected(const struct wal_position *at)
+{
+	return at == NULL || at->frame == 0 || at->armed;
+}
+
 static enum checkpoint_result checkpoint_locked(struct wal *w, struct userdb *copier,
-						const struct wal_position *at,
-						int (*arm)(void *owner), void *owner)
+						const struct before_copy *b)
 {
 	struct wal_index now;
 
@@ -70,17 +92,15 @@ static enum checkpoint_result checkpoint_locked(struct wal *w, struct userdb *co
 	if (result != CHECKPOINT_DONE)
 		return result;
 	if (now.last_frame == 0)
-		return at->frame == 0 || at->armed ? CHECKPOINT_DONE : CHECKPOINT_LATER;
-	if (!is_end(at, &now))
-		return CHECKPOINT_LATER;
-	if (arm(owner) < 0)
-		return CHECKPOINT_FAILED;
+		return is_empty_as_expected(b->at) ? CHECKPOINT_DONE : CHECKPOINT_LATER;
+	result = prepare(b, copier, &now);
+	if (result != CHECKPOINT_DONE)
+		return result;
 	return copy_all(copier, &now);
 }
 
-enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
-				      const struct wal_position *at, int (*arm)(void *owner),
-				      void *owner)
+static enum checkpoint_result checkpoint(struct userdb *u, const char *path,
+					 const struct before_copy *b)
 {
 	struct userdb *copier = NULL;
 	struct wal w;
@@ -99,8 +119,26 @@ enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
 	}
 	enum checkpoint_result result = result_of(wal_begin(u, WAL_WRITE, &w));
 	if (result == CHECKPOINT_DONE)
-		result = checkpoint_locked(&w, copier, at, arm, owner);
+		result = checkpoint_locked(&w, copier, b);
 	wal_end(&w);
 	userdb_close(copier);
 	return result;
+}
+
+enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
+				      const struct wal_position *at, int (*arm)(void *owner),
+				      void *owner)
+{
+	const struct before_copy b = { .at = at, .arm = arm, .owner = owner };
+
+	return checkpoint(u, path, &b);
+}
+
+enum checkpoint_result wal_checkpoint_busy(struct userdb *u, const char *path,
+					   int (*secure)(void *owner, struct userdb *reader),
+					   void *owner)
+{
+	const struct before_copy b = { .secure = secure, .owner = owner };
+
+	return checkpoint(u, path, &b);
 }

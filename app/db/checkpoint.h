@@ -29,4 +29,13 @@ enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
 				      const struct wal_position *at, int (*arm)(void *owner),
 				      void *owner);
 
+/*
+ * For a user who never pauses, so that no position is the end for long enough.
+ * secure() is called instead of arm(), with a connection to capture the rest
+ * through; after 0 from it everything in the WAL must be safe elsewhere.
+ */
+enum checkpoint_result wal_checkpoint_busy(struct userdb *u, const char *path,
+					   int (*secure)(void *owner, struct userdb *reader),
+					   void *owner);
+
 #endif

@@ -171,7 +171,10 @@ static int put_row(struct hrana_stream *s, const struct stmt *st, struct stmt_er
 	return hrana_stream_room(s, 0, e);
 }
 
-/* The first step comes before the columns, because it may find a newer schema. */
+/*
+ * The first step comes before the columns, because it may find a newer schema.
+ * A statement without columns never fails for want of room: it is done by then.
+ */
 static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, struct stmt_error *e)
 {
 	enum stmt_stepped stepped = stmt_step(st, e);
@@ -179,17 +182,18 @@ static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, str
 	if (stepped == STMT_FAILED)
 		return -1;
 	put_columns(s->out, st);
+	int room = stmt_column_count(st) > 0 ? hrana_stream_room(s, 0, e) : 0;
 	json_key(s->out, "rows");
 	json_open_array(s->out);
-	while (stepped == STMT_ROW) {
-		if (want_rows && put_row(s, st, e) < 0) {
-			stmt_abort(st);
-			return -1;
-		}
-		stepped = stmt_step(st, e);
+	while (stepped == STMT_ROW && room == 0) {
+		room = want_rows ? put_row(s, st, e) : 0;
+		if (room == 0)
+			stepped = stmt_step(st, e);
 	}
+	if (stepped == STMT_ROW)
+		stmt_abort(st);
 	json_close_array(s->out);
-	return stepped == STMT_DONE ? 0 : -1;
+	return stepped == STMT_DONE && room == 0 ? 0 : -1;
 }
 
 static void put_rowid(struct json_writer *w, const struct stmt_effect *effect)

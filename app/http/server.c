@@ -328,8 +328,8 @@ static void run(struct server *s, struct call *c)
 static void refuse_body(struct server *s, struct call *c, enum fcgi_body body)
 {
 	struct exchange *x = &c->x;
+	bool known = !c->route.needs_user || find_slot(s, x);
 
-	const bool known = !c->route.needs_user || find_slot(s, x);
 	if (known && body == FCGI_BODY_TOO_LARGE)
 		exchange_error(x, HTTP_TOO_LARGE, "BODY_TOO_LARGE",
 			       "the request body is too large");

@@ -35,7 +35,7 @@
 enum {
 	SPILL_MEMORY = 1 << 20,
 	CHECKPOINT_FRAMES = 1000,
-	/* A user who never pauses is checkpointed between two pushes; see drain_wal(). */
+	/* From here on a user who never pauses is made to; see push_rest(). */
 	CHECKPOINT_FRAMES_BUSY = 4000,
 	LATER_MS = 20,
 };
@@ -45,7 +45,7 @@ struct push {
 	struct account *account;
 	struct slot *slot;
 	struct record record;
-	bool recorded;			/* the record is what the disk says */
+	bool recorded; /* the record is what the disk says */
 	uint64_t covered; /* commits that this round stores */
 	struct wal_position position; /* what this round reaches */
 	uint8_t header[LTX_HEADER_LEN]; /* of the object that this round puts */
@@ -59,6 +59,7 @@ struct push {
 };
 
 static void push_round(struct push *p);
+static void put_done(struct object_request *q);
 
 static void push_end(struct push *p)
 {
@@ -118,6 +119,77 @@ static void push_conflict(struct push *p, const char *key)
 	push_end(p);
 }
 
+static void start_request(struct push *p, enum object_verb verb,
+			  void (*done)(struct object_request *))
+{
+	spill_free(p->request.answer);
+	memset(&p->request, 0, sizeof p->request);
+	p->request.verb = verb;
+	p->request.done = done;
+	p->request.owner = p;
+	if (verb == OBJECT_GET)
+		p->request.answer = spill_new(p->user_dir, SPILL_MEMORY);
+}
+
+static int add_to_body(void *owner, const void *bytes, size_t len)
+{
+	return spill_add(owner, bytes, len);
+}
+
+static int encode_pages(struct capture *c, struct ltx_encoder *e)
+{
+	const uint8_t *page;
+	uint32_t pgno;
+
+	for (;;) {
+		switch (capture_next_page(c, &pgno, &page)) {
+		case CAPTURE_PAGE:
+			if (ltx_encode_page(e, pgno, page) < 0)
+				return -1;
+			break;
+		case CAPTURE_LAST:
+			return ltx_encoder_finish(e);
+		case CAPTURE_PAGE_FAILED:
+			return -1;
+		}
+	}
+}
+
+static int encode(struct push *p, struct capture *c)
+{
+	const struct wal_position *end = capture_position(c);
+	struct wal_extent extent = capture_extent(c);
+	struct ltx_header h = {
+		.page_size = end->page_size,
+		.commit = end->npages,
+		.min_txid = p->record.txid + 1,
+		.max_txid = p->record.txid + 1,
+		.timestamp_ms = clock_wall_ms(),
+		.wal_offset = extent.offset,
+		.wal_len = extent.len,
+		.node = p->sync->config.node,
+	};
+
+	if (extent.len > 0)
+		memcpy(h.wal_salt, end->salt, sizeof h.wal_salt);
+	spill_free(p->body);
+	p->body = spill_new(p->user_dir, SPILL_MEMORY);
+	p->position = *end;
+	ltx_header_write(&h, p->header);
+	struct ltx_encoder *e = ltx_encoder_new(&h, add_to_body, p->body);
+	int rc = e == NULL ? -1 : encode_pages(c, e);
+	ltx_encoder_free(e);
+	return rc;
+}
+
+static void put(struct push *p)
+{
+	start_request(p, OBJECT_CREATE, put_done);
+	p->request.body = p->body;
+	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
+	store_start(p->sync->store, &p->request);
+}
+
 static int arm(void *owner)
 {
 	struct push *p = owner;
@@ -136,12 +208,56 @@ static void checkpoint(struct push *p)
 			  p->record.position.frame);
 }
 
+/*
+ * Takes what is left in the WAL into this process, with the user's writers
+ * held.  Should it die before that is stored, nobody else has these frames;
+ * so the record loses its position first, and the next push holds every page.
+ */
+static int take_rest(void *owner, struct userdb *reader)
+{
+	static const struct wal_position nowhere = { .page_size = 0 };
+	struct push *p = owner;
+	struct wal_position position = p->record.position;
+	struct capture *c = NULL;
+	int rc = -1;
+
+	p->covered = slot_committed(p->slot);
+	if (capture_begin(reader, &position, &c) != CAPTURE_PAGES)
+		goto out;
+	if (encode(p, c) < 0)
+		goto out;
+	p->record.position = nowhere;
+	rc = record_write(p->record_path, &p->record);
+	if (rc < 0)
+		p->record.position = position;
+	p->position.armed = true;
+out:
+	capture_end(c);
+	return rc;
+}
+
+/*
+ * While every push ends with new commits in the WAL, it would grow for ever.
+ * false: there is no such need, or a reader is in the way.
+ */
+static bool push_rest(struct push *p)
+{
+	if (p->record.position.frame < CHECKPOINT_FRAMES_BUSY)
+		return false;
+	p->round_ms = clock_mono_ms();
+	if (wal_checkpoint_busy(p->account->db, p->db_path, take_rest, p) == CHECKPOINT_DONE)
+		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32 " busy=1",
+			  p->account->id.text, p->position.frame);
+	if (p->record.position.page_size != 0)
+		return false;
+	put(p);
+	return true;
+}
+
 /* Everything up to `covered` is in the store, by this round or an earlier one. */
 static void push_stored(struct push *p)
 {
-	bool clears = slot_push_clears(p->slot, p->covered);
-
-	if (clears) {
+	if (slot_push_clears(p->slot, p->covered)) {
 		p->record.failed_since_ms = 0;
 		p->record.error = ERROR_NONE;
 	}
@@ -150,11 +266,12 @@ static void push_stored(struct push *p)
 		return;
 	}
 	slot_push_stored(p->slot, p->covered, p->record.txid, clock_wall_ms());
-	checkpoint(p);
-	if (slot_committed(p->slot) != p->covered)
-		push_round(p);
-	else
+	if (slot_committed(p->slot) == p->covered) {
+		checkpoint(p);
 		push_end(p);
+	} else if (!push_rest(p)) {
+		push_round(p);
+	}
 }
 
 static void put_stored(struct push *p)
@@ -230,18 +347,6 @@ static void asked(struct object_request *q)
 	}
 }
 
-static void start_request(struct push *p, enum object_verb verb,
-			  void (*done)(struct object_request *))
-{
-	spill_free(p->request.answer);
-	memset(&p->request, 0, sizeof p->request);
-	p->request.verb = verb;
-	p->request.done = done;
-	p->request.owner = p;
-	if (verb == OBJECT_GET)
-		p->request.answer = spill_new(p->user_dir, SPILL_MEMORY);
-}
-
 static void ask(struct push *p, enum object_error why)
 {
 	p->put_error = why;
@@ -279,65 +384,6 @@ static void put_done(struct object_request *q)
 		push_failed(p, q->error, q->result, q->retry_after_ms);
 		return;
 	}
-}
-
-static int add_to_body(void *owner, const void *bytes, size_t len)
-{
-	return spill_add(owner, bytes, len);
-}
-
-static int encode_pages(struct capture *c, struct ltx_encoder *e)
-{
-	const uint8_t *page;
-	uint32_t pgno;
-
-	for (;;) {
-		switch (capture_next_page(c, &pgno, &page)) {
-		case CAPTURE_PAGE:
-			if (ltx_encode_page(e, pgno, page) < 0)
-				return -1;
-			break;
-		case CAPTURE_LAST:
-			return ltx_encoder_finish(e);
-		case CAPTURE_PAGE_FAILED:
-			return -1;
-		}
-	}
-}
-
-static int encode(struct push *p, struct capture *c)
-{
-	const struct wal_position *end = capture_position(c);
-	struct wal_extent extent = capture_extent(c);
-	struct ltx_header h = {
-		.page_size = end->page_size,
-		.commit = end->npages,
-		.min_txid = p->record.txid + 1,
-		.max_txid = p->record.txid + 1,
-		.timestamp_ms = clock_wall_ms(),
-		.wal_offset = extent.offset,
-		.wal_len = extent.len,
-		.node = p->sync->config.node,
-	};
-
-	if (extent.len > 0)
-		memcpy(h.wal_salt, end->salt, sizeof h.wal_salt);
-	spill_free(p->body);
-	p->body = spill_new(p->user_dir, SPILL_MEMORY);
-	p->position = *end;
-	ltx_header_write(&h, p->header);
-	struct ltx_encoder *e = ltx_encoder_new(&h, add_to_body, p->body);
-	int rc = e == NULL ? -1 : encode_pages(c, e);
-	ltx_encoder_free(e);
-	return rc;
-}
-
-static void put(struct push *p)
-{
-	start_request(p, OBJECT_CREATE, put_done);
-	p->request.body = p->body;
-	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
-	store_start(p->sync->store, &p->request);
 }
 
 static void push_captured(struct push *p)

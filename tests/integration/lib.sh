@@ -101,6 +101,7 @@ clean_up() {
 		show_logs
 		echo "not ok $scenario"
 	fi
+	exec 2>/dev/null
 	for pid in "${nginx_pid[@]}" "$proxy_pid" "${store_pid:-}"; do
 		[ -z "$pid" ] || kill -TERM "$pid" 2>/dev/null
 	done
@@ -110,9 +111,9 @@ clean_up() {
 	for pid in "${holdfast_pid[@]}" $(stack_pids); do
 		kill -KILL "$pid" 2>/dev/null
 	done
-	wait 2>/dev/null
+	wait
 	if [ -n "${KEEP:-}" ]; then
-		echo "kept: $stack" >&2
+		echo "kept: $stack"
 	else
 		rm -rf "$stack"
 	fi
@@ -170,6 +171,7 @@ start_tool() {
 	local name=$1
 
 	shift
+	: >"$stack/$name.out"
 	"$node" "$tools/$name.mjs" "$@" >"$stack/$name.out" 2>>"$stack/$name.log" &
 	tool_pid=$!
 	wait_until 60 says_ready "$stack/$name.out"

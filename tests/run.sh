@@ -1,0 +1,216 @@
+#!/bin/bash
+# `make test`: everything that can be checked on this machine.
+#
+#	tests/run.sh [STAGE...]	all of them, or only these (build goes first)
+#
+# Prints `ok` or `not ok` for each test, how long each stage took, and as the
+# last line `N passed, M failed`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+all_stages=(format layers shell cppcheck clang-tidy units proxy integration clients)
+node=tests/node_modules/.bin/node
+cores=$(nproc)
+passed=0
+failed=0
+logs=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-test.XXXXXX")
+running=()
+
+# shellcheck disable=SC2317
+end() {
+	trap - EXIT
+	[ ${#running[@]} = 0 ] || kill -TERM "${running[@]}" 2>/dev/null || true
+	wait || true
+	rm -rf "$logs"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+pass() {
+	passed=$((passed + 1))
+	echo "ok $1"
+}
+
+# miss NAME [LOG]
+miss() {
+	failed=$((failed + 1))
+	echo "not ok $1"
+	if [ -n "${2:-}" ]; then
+		tail -n 100 "$2" | cut -c 1-500 | sed 's/^/	/'
+	fi
+}
+
+# check NAME COMMAND...: one test, whose output matters only if it fails.
+check() {
+	local name=$1 log=$logs/check.log
+
+	shift
+	if "$@" >"$log" 2>&1 </dev/null; then
+		pass "$name"
+	else
+		miss "$name" "$log"
+	fi
+}
+
+# count_tap NAME STATUS LOG: a line of TAP each.  A program that ended badly, or
+# ran another number of tests than it announced, is a failure of its own.
+count_tap() {
+	local name=$1 status=$2 log=$3 line good=0 bad=0 planned
+
+	while read -r line; do
+		case $line in
+		'ok '*)
+			good=$((good + 1))
+			pass "$name: ${line#ok * - }"
+			;;
+		'not ok '*)
+			bad=$((bad + 1))
+			miss "$name: ${line#not ok * - }"
+			;;
+		esac
+	done < <(grep -aE '^(not )?ok [0-9]+ - ' "$log")
+	planned=$(grep -aE '^1\.\.[0-9]+' "$log" | head -n 1 | sed 's/^1\.\.\([0-9]*\).*/\1/')
+	if [ $((good + bad)) != "${planned:-none}" ] || [ "$planned" = 0 ]; then
+		miss "$name: $((good + bad)) of ${planned:-unknown} tests came to an end, status $status" "$log"
+	elif [ "$status" != 0 ] && [ "$bad" = 0 ]; then
+		miss "$name: status $status after its last test" "$log"
+	elif [ "$bad" != 0 ]; then
+		tail -n 60 "$log" | cut -c 1-500 | sed 's/^/	/'
+	fi
+}
+
+# ---- stages
+
+c_files() {
+	find app tests/unit tests/fuzz tests/bench -name '*.[ch]' | sort
+}
+
+stage_format() {
+	local files
+
+	mapfile -t files < <(c_files)
+	check "C is formatted" clang-format --dry-run -Werror "${files[@]}"
+}
+
+stage_layers() {
+	check "layers and banned functions" tests/lint/layers.sh
+}
+
+stage_shell() {
+	check "shell scripts" shellcheck -x -P SCRIPTDIR deploy/*.sh nginx/*.sh tests/*.sh tests/*/*.sh .ci/run
+	check "no registry in the lock file" \
+		sh -c '! grep -n "\"resolved\"" tests/package-lock.json'
+}
+
+stage_cppcheck() {
+	check "cppcheck" cppcheck -q --enable=warning,performance,portability --inline-suppr \
+		--error-exitcode=1 --std=c11 -D_GNU_SOURCE -Iapp app
+}
+
+# shellcheck disable=SC2016
+stage_clang-tidy() {
+	check "clang-tidy" sh -c 'find app -name "*.c" | sort | xargs -P "$1" -n 4 sh -c '\''
+		for file; do
+			clang-tidy --quiet "$file" -- -std=c11 -D_GNU_SOURCE -Iapp 2>/dev/null || exit 255
+		done'\'' tidy' tidy "$cores"
+}
+
+stage_units() {
+	local source name program status
+
+	if ! make -s -j "$cores" B=build/asan unit-programs >"$logs/build.log" 2>&1; then
+		miss "units build" "$logs/build.log"
+		return
+	fi
+	for source in tests/unit/*/*.c; do
+		name=${source#tests/unit/}
+		name=${name%.c}
+		program=build/asan/unit/$name
+		status=0
+		CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 120 "$program" >"$logs/unit.log" 2>&1 </dev/null || status=$?
+		count_tap "$name" "$status" "$logs/unit.log"
+	done
+}
+
+stage_proxy() {
+	local status=0
+
+	timeout -k 5 120 "$node" --test --test-reporter=tap tests/tools/fault-proxy.test.mjs \
+		>"$logs/proxy.log" 2>&1 </dev/null || status=$?
+	count_tap "fault proxy" "$status" "$logs/proxy.log"
+}
+
+reap() {
+	local pid status=0 i
+
+	wait -n -p pid "${running[@]}" || status=$?
+	for i in "${!running[@]}"; do
+		[ "${running[$i]}" != "$pid" ] || unset "running[$i]"
+	done
+	if [ "$status" = 0 ]; then
+		pass "${name_of[$pid]}"
+	else
+		miss "${name_of[$pid]} (status $status)" "$logs/${name_of[$pid]}.log"
+	fi
+}
+
+# two_at_a_time COMMAND... -- FILE...: the command with each file, one test each.
+two_at_a_time() {
+	local command=() file name
+	local -A name_of
+
+	while [ "$1" != -- ]; do
+		command+=("$1")
+		shift
+	done
+	shift
+	for file; do
+		[ -f "$file" ] || continue
+		[ ${#running[@]} -lt 2 ] || reap
+		name=$(basename "${file%.*}")
+		timeout -k 20 300 "${command[@]}" "$file" >"$logs/$name.log" 2>&1 </dev/null &
+		running+=($!)
+		name_of[$!]=$name
+	done
+	while [ ${#running[@]} -gt 0 ]; do
+		reap
+	done
+}
+
+stage_integration() {
+	two_at_a_time bash -- tests/integration/[0-9]*.sh
+}
+
+stage_clients() {
+	two_at_a_time tests/tools/client.sh -- tests/clients/*.mjs
+}
+
+# ---- all of it
+
+run_stage() {
+	local began=$EPOCHREALTIME
+
+	echo "== $1"
+	"stage_$1"
+	awk -v name="$1" -v a="${began/,/.}" -v b="${EPOCHREALTIME/,/.}" \
+		'BEGIN { printf "== %s took %.1f s\n", name, b - a }'
+}
+
+stage_build() {
+	check "tools are there" tests/tools/setup.sh
+	check "it builds" make -s -j "$cores"
+}
+
+stages=("$@")
+[ $# -gt 0 ] || stages=("${all_stages[@]}")
+for stage in build "${stages[@]}"; do
+	declare -F "stage_$stage" >/dev/null || {
+		echo "no stage $stage; there are: ${all_stages[*]}" >&2
+		exit 2
+	}
+	run_stage "$stage"
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
