@@ -38,6 +38,7 @@
 #include <curl/curl.h>
 #include <limits.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ enum {
 	LOG_EVERY_MS = 1000,
 	RETRY_AFTER_MAX_S = 3600,
 	SLOW_BYTES_PER_S = 256,
+	SOCKETS_MAX = 8,
 	SLOW_SILENCES = 10, /* so many times the silence allowed */
 };
 
@@ -75,6 +77,9 @@ struct transfer {
 	int64_t moved_at_ms; /* when `moved` or `queued` last changed */
 	curl_off_t moved; /* bytes in both directions */
 	int queued; /* bytes in the socket's send queue */
+	int socket; /* put: the one in use, -1 before it is connected */
+	int sockets[SOCKETS_MAX]; /* the latest that libcurl has opened for it */
+	unsigned nsockets;
 };
 
 /* So that an outage is told, but not once for every attempt. */
@@ -125,6 +130,28 @@ static const char *header_of(const struct transfer *t, const char *name)
 
 /* Callbacks of libcurl. */
 
+/* libcurl may have tried several addresses and tells which one by its port. */
+static int find_socket(const struct transfer *t, int local_port)
+{
+	unsigned n = t->nsockets < SOCKETS_MAX ? t->nsockets : SOCKETS_MAX;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct sockaddr_storage address;
+		socklen_t len = sizeof address;
+		int port = 0;
+
+		if (getsockname(t->sockets[i], (struct sockaddr *)&address, &len) < 0)
+			continue;
+		if (address.ss_family == AF_INET)
+			port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+		else if (address.ss_family == AF_INET6)
+			port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+		if (port == local_port)
+			return t->sockets[i];
+	}
+	return -1;
+}
+
 static int on_connected(void *user, char *remote, char *local, int remote_port, int local_port)
 {
 	struct transfer *t = user;
@@ -132,8 +159,8 @@ static int on_connected(void *user, char *remote, char *local, int remote_port, 
 	(void)remote;
 	(void)local;
 	(void)remote_port;
-	(void)local_port;
 	t->begun = true;
+	t->socket = find_socket(t, local_port);
 	t->moved_at_ms = clock_mono_ms();
 	return CURL_PREREQFUNC_OK;
 }
@@ -141,12 +168,13 @@ static int on_connected(void *user, char *remote, char *local, int remote_port, 
 /* With a large send buffer a megabyte counts as sent before a byte has left. */
 static int on_socket(void *user, curl_socket_t fd, curlsocktype purpose)
 {
+	struct transfer *t = user;
 	int len = SEND_BUFFER_LEN;
 
-	(void)user;
 	(void)purpose;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &len, sizeof len) < 0)
 		return CURL_SOCKOPT_ERROR;
+	t->sockets[t->nsockets++ % SOCKETS_MAX] = fd;
 	return CURL_SOCKOPT_OK;
 }
 
@@ -346,6 +374,7 @@ static void set_put(struct transfer *t)
 	curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+	curl_easy_setopt(t->easy, CURLOPT_SOCKOPTDATA, t);
 	struct curl_slist *longer = curl_slist_append(t->headers, "Expect:");
 	assert(longer != NULL);
 	t->headers = longer;
@@ -399,6 +428,8 @@ static int open_easy(struct transfer *t)
 	t->begun = false;
 	t->moved = 0;
 	t->queued = 0;
+	t->socket = -1;
+	t->nsockets = 0;
 	set_common(t);
 	if (address(t) < 0) {
 		close_easy(t);
@@ -562,11 +593,9 @@ static curl_off_t moved_bytes(const struct transfer *t)
 
 static int queued_bytes(const struct transfer *t)
 {
-	curl_socket_t fd = CURL_SOCKET_BAD;
 	int queued = 0;
 
-	if (curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
-	    fd == CURL_SOCKET_BAD || ioctl(fd, SIOCOUTQ, &queued) < 0)
+	if (t->socket < 0 || ioctl(t->socket, SIOCOUTQ, &queued) < 0)
 		return 0;
 	return queued;
 }

@@ -598,6 +598,46 @@ sync_clean() {
 		[ "$(jq -r '"\(.status) \(.pending_commits)"' "$BODY")" = "ok 0" ]
 }
 
+# sync_flagged_for ATTEMPTS USER: at least so many in a row have failed; a predicate
+sync_flagged_for() {
+	get "$2" /v1/sync
+	[ "$(jq .failed_attempts "$BODY")" -ge "$1" ]
+}
+
+# expect_told_everywhere USER STATUS: by answers of every kind; '' for no header.
+expect_told_everywhere() {
+	local want request
+
+	while read -r want request; do
+		eval "request $1 $request"
+		expect_status "$want"
+		expect_header X-Sync-Status "$2"
+	done <<-'EOF'
+		200 GET /v1/sync
+		200 HEAD /v1/sync --head
+		200 POST /v1/execute -d '{"stmt":{"sql":"SELECT 1"}}'
+		200 POST /v2/pipeline -d '{"requests":[{"type":"execute","stmt":{"sql":"SELECT 1"}}]}'
+		400 POST /v1/execute -d '{"stmt":{"sql":"SELECT nonsense"}}'
+		400 POST /v2/pipeline -d '{'
+		404 GET /no/such/path
+		405 GET /v1/execute
+		405 DELETE /v1/sync
+	EOF
+}
+
+# watch_told USER FILE: answer by answer what X-Sync-Status says, `-` for none, until the
+# file $FILE.stop is there.  Run it in the background, wait for it with watch_ended.
+watch_told() {
+	local seen
+
+	until [ -e "$2.stop" ]; do
+		get "$1" /v1/sync
+		expect_status 200
+		seen=$(header X-Sync-Status)
+		echo "${seen:--}" >>"$2"
+	done
+}
+
 # ---- what is in the store
 
 # local_file USER
