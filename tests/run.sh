@@ -112,8 +112,9 @@ stage_cppcheck() {
 stage_clang-tidy() {
 	check "clang-tidy" sh -c 'find app -name "*.c" | sort | xargs -P "$1" -n 4 sh -c '\''
 		for file; do
-			clang-tidy --quiet "$file" -- -std=c11 -D_GNU_SOURCE -Iapp 2>/dev/null || exit 255
-		done'\'' tidy' tidy "$cores"
+			clang-tidy --quiet "$file" -- -std=c11 -D_GNU_SOURCE -Iapp 2>/dev/null || bad=1
+		done
+		exit ${bad:-0}'\'' tidy' tidy "$cores"
 }
 
 stage_units() {

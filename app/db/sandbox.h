@@ -56,9 +56,9 @@ void sandbox_allow_writes(struct sandbox *s, bool writes);
 enum sandbox_seen {
 	SANDBOX_SETTING = 1 << 0, /* a PRAGMA that changes the connection */
 	SANDBOX_TEMP = 1 << 1, /* an object that goes with the connection */
-	SANDBOX_STORED = 1 << 4, /* a setting that may be written to the file, too */
 	SANDBOX_ROWS = 1 << 2, /* INSERT, UPDATE or DELETE of the user's rows */
 	SANDBOX_SCHEMA = 1 << 3, /* CREATE, DROP, ALTER ... */
+	SANDBOX_WRITE = 1 << 4, /* writes, whatever sqlite3_stmt_readonly() says */
 };
 
 struct sqlite3 *sandbox_sqlite(struct sandbox *s);

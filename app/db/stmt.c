@@ -4,15 +4,14 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "db/sandbox.h"
+#include "db/sql_text.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 struct stmt {
@@ -177,89 +176,12 @@ static void translate_prepare(struct sandbox *s, struct stmt_error *e)
 		e->code = "SQL_INPUT_ERROR";
 }
 
-static size_t count_space(const char *text, size_t len)
-{
-	size_t n = 0;
-
-	while (n < len && memchr(" \t\n\f\r", text[n], 5) != NULL)
-		n++;
-	return n;
-}
-
-static size_t match_word(const char *text, size_t len, const char *word)
-{
-	size_t n = strlen(word);
-
-	if (len < n || strncasecmp(text, word, n) != 0)
-		return 0;
-	if (len > n && (isalnum((unsigned char)text[n]) || text[n] == '_' || text[n] & 0x80))
-		return 0;
-	return n;
-}
-
-/*
- * libSQL has a BEGIN READONLY, which SQLite has not; to the clients that send
- * it BEGIN is as good.  How many bytes it takes, 0 if this is something else.
- */
-static size_t match_begin_readonly(const char *sql, size_t len)
-{
-	static const char *const words[] = { "BEGIN", "READONLY" };
-	size_t at = 0;
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		at += count_space(sql + at, len - at);
-		size_t n = match_word(sql + at, len - at, words[i]);
-		if (n == 0)
-			return 0;
-		at += n;
-	}
-	at += count_space(sql + at, len - at);
-	if (at == len)
-		return at;
-	return sql[at] == ';' ? at + 1 : 0;
-}
-
-static size_t comment_len(const char *text, size_t len)
-{
-	const char *end = NULL;
-	size_t end_len = 0;
-
-	if (len >= 2 && memcmp(text, "--", 2) == 0) {
-		end = memchr(text, '\n', len);
-		end_len = 1;
-	} else if (len >= 2 && memcmp(text, "/*", 2) == 0) {
-		end = memmem(text + 2, len - 2, "*/", 2);
-		end_len = 2;
-	} else {
-		return 0;
-	}
-	return end == NULL ? len : (size_t)(end - text) + end_len;
-}
-
-/* Whether what follows a statement is nothing. */
-static bool is_blank(const char *text, size_t len)
-{
-	size_t at = 0;
-
-	while (at < len) {
-		size_t n = count_space(text + at, len - at);
-		if (n == 0 && text[at] == ';')
-			n = 1;
-		if (n == 0)
-			n = comment_len(text + at, len - at);
-		if (n == 0)
-			return false;
-		at += n;
-	}
-	return true;
-}
-
 /* With the NUL counted in, SQLite reads the text where it is; otherwise it copies all of it. */
 static sqlite3_stmt *prepare(struct sandbox *s, const char *sql, size_t len, size_t *used, int *rc)
 {
 	sqlite3_stmt *handle = NULL;
 	const char *tail = sql;
-	size_t begin = match_begin_readonly(sql, len);
+	size_t begin = sql_begin_readonly(sql, len);
 
 	assert(sql[len] == '\0');
 	if (begin > 0) {
@@ -318,7 +240,7 @@ enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t 
 	if (handle == NULL)
 		return STMT_EMPTY;
 	*out = make(s, handle, sql + (at - n), len - (at - n));
-	if (!sandbox_writes(s) && !stmt_is_readonly(*out)) {
+	if (!sandbox_writes(s) && stmt_may_write(*out)) {
 		stmt_error_set(e, "SQLITE_READONLY", "the token allows reading only");
 		stmt_free(*out);
 		*out = NULL;
@@ -346,7 +268,7 @@ int stmt_prepare_one(struct sandbox *s, const char *sql, size_t len, struct stmt
 	case STMT_REFUSED:
 		return -1;
 	}
-	if (is_blank(sql + used, len - used))
+	if (sql_is_blank(sql + used, len - used))
 		return 0;
 	stmt_error_set(e, "SQL_MANY_STATEMENTS", "the SQL text contains more than one statement");
 	stmt_free(*out);
@@ -507,7 +429,7 @@ void stmt_abort(struct stmt *st)
 {
 	struct stmt_error ignored;
 
-	if (!stmt_is_readonly(st)) {
+	if (stmt_may_write(st)) {
 		sqlite3_interrupt(sandbox_sqlite(st->sandbox));
 		enum stmt_stepped last = stmt_step(st, &ignored);
 		assert(last == STMT_FAILED);
@@ -593,7 +515,7 @@ void stmt_effect(const struct stmt *st, struct stmt_effect *out)
 	int64_t moved = sqlite3_total_changes64(db) - st->changes_before;
 
 	*out = (struct stmt_effect){ .rows_read = st->nrows, .ms = ms_since(&st->start) };
-	if (!rows || stmt_is_readonly(st))
+	if (!rows || !stmt_may_write(st))
 		return;
 	out->affected = moved != 0 ? sqlite3_changes64(db) : 0;
 	out->rows_written = (uint64_t)moved;
@@ -613,7 +535,12 @@ const char *stmt_param_name(const struct stmt *st, int param)
 
 bool stmt_is_readonly(const struct stmt *st)
 {
-	return !(st->seen & SANDBOX_STORED) && sqlite3_stmt_readonly(st->handle);
+	return !(st->seen & SANDBOX_WRITE) && sqlite3_stmt_readonly(st->handle);
+}
+
+bool stmt_may_write(const struct stmt *st)
+{
+	return !stmt_is_readonly(st) && !stmt_is_explain(st);
 }
 
 bool stmt_is_explain(const struct stmt *st)

@@ -97,7 +97,8 @@ void stmt_effect(const struct stmt *st, struct stmt_effect *out);
 
 int stmt_param_count(const struct stmt *st);
 const char *stmt_param_name(const struct stmt *st, int param); /* from 1; NULL: has none */
-bool stmt_is_readonly(const struct stmt *st);
+bool stmt_is_readonly(const struct stmt *st); /* of an EXPLAIN: what it explains */
 bool stmt_is_explain(const struct stmt *st);
+bool stmt_may_write(const struct stmt *st);
 
 #endif

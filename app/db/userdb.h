@@ -55,7 +55,7 @@ enum userdb_result userdb_open(const char *path, enum userdb_role role,
 /* An open transaction is rolled back; every statement was finalized before. */
 void userdb_close(struct userdb *u);
 
-/* For this folder only. */
+/* For this folder only, but that http brackets its requests with the sandbox. */
 struct sqlite3 *userdb_sqlite(struct userdb *u);
 struct sandbox *userdb_sandbox(struct userdb *u); /* NULL for USERDB_INTERNAL */
 

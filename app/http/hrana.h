@@ -22,7 +22,13 @@
 /*
  * One call serves one request on the open database: x->request.body is the
  * JSON text, the response is filled in.  The connection is left as it was
- * found: no transaction, no statement.
+ * found: no transaction, no statement.  If it has to be closed all the same,
+ * sandbox_tainted() says so.
+ *
+ * A failed statement is part of a 200, in its result or its step's error; only
+ * hrana_execute(), which has no place for it, makes it the answer's: 400, or
+ * 503 when the database is busy.  A malformed request is a 400 of which
+ * nothing was executed.
  */
 void hrana_pipeline(struct exchange *x, struct userdb *db);
 void hrana_execute(struct exchange *x, struct userdb *db);

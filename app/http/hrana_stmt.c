@@ -190,8 +190,10 @@ static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, str
 		if (room == 0)
 			stepped = stmt_step(st, e);
 	}
-	if (stepped == STMT_ROW)
+	if (stepped == STMT_ROW) {
 		stmt_abort(st);
+		return -1;
+	}
 	json_close_array(s->out);
 	return stepped == STMT_DONE && room == 0 ? 0 : -1;
 }
@@ -317,16 +319,16 @@ bool hrana_sql_would_write(struct hrana_stream *s, const struct json *holder)
 {
 	struct hrana_sql sql = find_sql(holder, &s->store);
 	struct stmt_error ignored;
-	bool readonly = true;
+	bool writes = false;
 	struct stmt *st;
 	size_t used;
 
-	while (readonly && stmt_prepare_next(s->sandbox, sql.text, sql.len, &used, &st, &ignored) ==
-				   STMT_READY) {
-		readonly = stmt_is_readonly(st);
+	while (!writes && stmt_prepare_next(s->sandbox, sql.text, sql.len, &used, &st, &ignored) ==
+				  STMT_READY) {
+		writes = stmt_may_write(st);
 		stmt_free(st);
 		sql.text += used;
 		sql.len -= used;
 	}
-	return !readonly;
+	return writes;
 }

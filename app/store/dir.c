@@ -245,7 +245,7 @@ static struct outcome get(const struct dir *d, const struct object_request *r)
 	return o;
 }
 
-static struct outcome delete (const struct dir *d, const struct object_request *r)
+static struct outcome remove_object(const struct dir *d, const struct object_request *r)
 {
 	if (unlinkat(d->root, r->key, 0) < 0) {
 		if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR)
@@ -377,7 +377,7 @@ static struct outcome perform(const struct dir *d, struct object_request *r)
 	case OBJECT_LIST:
 		return list(d, r);
 	case OBJECT_DELETE:
-		return delete (d, r);
+		return remove_object(d, r);
 	}
 	return (struct outcome){ OBJECT_REFUSED, ERROR_CONFIG };
 }

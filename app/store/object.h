@@ -7,7 +7,8 @@
  *	store_new()
  *	store_start()	as often as wanted, from inside done() too
  *	store_run()	again and again; done() is called from here only
- *	store_free()	what is still under way is dropped, done() not called
+ *	store_free()	what is still under way is dropped, done() not called;
+ *			until then its requests must exist
  *
  * Keys are relative to the store's own prefix.  An object is written once:
  * creating one that exists is OBJECT_TAKEN and changes nothing.

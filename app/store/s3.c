@@ -97,6 +97,7 @@ struct s3 {
 	char *bucket_path; /* begins with '/', without one at the end */
 	char *prefix; /* "" or ends with '/' */
 	char *access_key, *secret_key, *region;
+	char *ca_file; /* NULL: the system's */
 	struct store_limits limits;
 	struct transfer *waiting, **waiting_end;
 	struct transfer *running;
@@ -127,8 +128,6 @@ static const char *header_of(const struct transfer *t, const char *name)
 		return NULL;
 	return h->value;
 }
-
-/* Callbacks of libcurl. */
 
 /* libcurl may have tried several addresses and tells which one by its port. */
 static int find_socket(const struct transfer *t, int local_port)
@@ -251,8 +250,6 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *user)
 	buf_add(&t->refusal, bytes, len);
 	return len;
 }
-
-/* Building a request. */
 
 static void add_header(struct transfer *t, const char *name, const char *value)
 {
@@ -401,6 +398,8 @@ static void set_common(struct transfer *t)
 	curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S);
 	curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME,
 			 (long)(1 + limits->silence_ms * SLOW_SILENCES / 1000));
+	if (t->store->ca_file != NULL)
+		curl_easy_setopt(t->easy, CURLOPT_CAINFO, t->store->ca_file);
 	/* A name server that is silent holds up its thread, not this one. */
 	curl_easy_setopt(t->easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_connected);
@@ -452,8 +451,6 @@ static void free_transfer(struct transfer *t)
 	buf_release(&t->refusal);
 	free(t);
 }
-
-/* The end of a transfer. */
 
 static void complain(struct transfer *t, struct outcome o, const char *code, CURLcode rc)
 {
@@ -568,8 +565,6 @@ static void end_transfer(struct transfer *t, CURLcode rc)
 	conclude(t, end, rc);
 }
 
-/* Silence. */
-
 static int64_t look_ms(const struct s3 *s)
 {
 	int64_t ms = s->limits.silence_ms / 8;
@@ -648,8 +643,6 @@ static int64_t until_next_look(const struct s3 *s, int64_t wait_ms)
 	}
 	return wait_ms > 0 ? wait_ms : 0;
 }
-
-/* The methods. */
 
 static void s3_start(struct store *base, struct object_request *r)
 {
@@ -756,6 +749,7 @@ static void s3_free(struct store *base)
 	free(s->secret_key);
 	free(s->access_key);
 	free(s->region);
+	free(s->ca_file);
 	free(s->prefix);
 	free(s->bucket_path);
 	free(s->host);
@@ -769,8 +763,6 @@ static const struct store_methods s3_methods = {
 	.run = s3_run,
 	.wake = s3_wake,
 };
-
-/* The configuration. */
 
 static bool is_loopback(const char *host)
 {
@@ -790,7 +782,7 @@ static bool url_has(CURLU *url, CURLUPart part)
 	return has;
 }
 
-/* Lower case printable text that goes into a header as it is; NULL otherwise. */
+/* For a header: NULL when it holds anything but printable ASCII. */
 static char *lower_host(const char *host)
 {
 	char *lower = alloc_string(host);
@@ -927,6 +919,9 @@ struct store *s3_new(const struct store_config *c, const char *bucket, const cha
 	s->access_key = alloc_string(c->access_key);
 	s->secret_key = alloc_string(c->secret_key);
 	s->region = alloc_string(c->region);
+	const char *ca_file = getenv("SSL_CERT_FILE");
+	if (ca_file != NULL && ca_file[0] != '\0')
+		s->ca_file = alloc_string(ca_file);
 	ignore_sigpipe();
 	return &s->base;
 }

@@ -1,5 +1,8 @@
 /*
  * The store behind s3://: Cloudflare R2, or what speaks S3 as it does.
+ *
+ * Certificates are verified against the system's authorities, or against those
+ * in the file that the environment variable SSL_CERT_FILE names.
  */
 #ifndef STORE_S3_H
 #define STORE_S3_H

@@ -198,14 +198,28 @@ static int arm(void *owner)
 	return record_write(p->record_path, &p->record);
 }
 
+/*
+ * An incomplete one is disarmed again: no writer starts the WAL over then, so
+ * whoever does was no friend of ours.
+ */
 static void checkpoint(struct push *p)
 {
 	if (p->record.position.frame < CHECKPOINT_FRAMES)
 		return;
-	if (wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p) ==
-	    CHECKPOINT_DONE)
+	switch (wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p)) {
+	case CHECKPOINT_DONE:
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, p->account->id.text,
 			  p->record.position.frame);
+		break;
+	case CHECKPOINT_LATER:
+		if (!p->record.position.armed)
+			break;
+		p->record.position.armed = false;
+		record_write(p->record_path, &p->record);
+		break;
+	case CHECKPOINT_FAILED:
+		break;
+	}
 }
 
 /*
@@ -230,7 +244,6 @@ static int take_rest(void *owner, struct userdb *reader)
 	rc = record_write(p->record_path, &p->record);
 	if (rc < 0)
 		p->record.position = position;
-	p->position.armed = true;
 out:
 	capture_end(c);
 	return rc;
@@ -245,11 +258,11 @@ static bool push_rest(struct push *p)
 	if (p->record.position.frame < CHECKPOINT_FRAMES_BUSY)
 		return false;
 	p->round_ms = clock_mono_ms();
-	if (wal_checkpoint_busy(p->account->db, p->db_path, take_rest, p) == CHECKPOINT_DONE)
-		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32 " busy=1",
-			  p->account->id.text, p->position.frame);
+	enum checkpoint_result result =
+		wal_checkpoint_busy(p->account->db, p->db_path, take_rest, p);
 	if (p->record.position.page_size != 0)
 		return false;
+	p->position.armed = result == CHECKPOINT_DONE;
 	put(p);
 	return true;
 }

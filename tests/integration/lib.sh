@@ -282,6 +282,11 @@ store_object_keys() {
 	fi
 }
 
+# store_objects_are NUMBER [USER]; a predicate
+store_objects_are() {
+	[ "$(store_object_keys "${@:2}" | wc -l)" = "$1" ]
+}
+
 # s3 VERB ARGUMENTS...: as another host would, see s3.mjs.
 s3() {
 	local verb=$1
@@ -540,6 +545,35 @@ query() {
 	jq -r '.result.rows[] | map(.value // .base64 // "" | tostring) | join("|")' "$BODY"
 }
 
+# sequence USER SQL: several statements in one request, all of which must succeed.
+sequence() {
+	pipeline "$1" "$(jq -cn --arg sql "$2" '{requests: [{type: "sequence", sql: $sql}]}')"
+	expect_status 200
+	expect_json '.results[0].type' ok
+}
+
+# post_times COUNT USER PATH JSON [CURL_ARGUMENTS...]: the same again and again,
+# over one connection and so as fast as it goes; all of them must be a 200.
+post_times() {
+	local count=$1 user=$2 path=$3 seen
+
+	seen=$(curl -s --max-time 120 -H "Authorization: Bearer $(token "$user")" \
+		-H 'Content-Type: application/json' --data-binary "$4" -o /dev/null \
+		-w '%{http_code}\n' "${@:5}" "$(url)$path?[1-$count]" | sort | uniq -c) || true
+	[ "$(echo $seen)" = "$count 200" ] || fail "of $count answers: ${seen//$'\n'/,}"
+}
+
+# time_posts COUNT USER PATH JSON [CURL_ARGUMENTS...]: the same without a judgement;
+# prints "STATUS MS" of each.
+time_posts() {
+	local count=$1 user=$2 path=$3
+
+	curl -s --max-time 120 -H "Authorization: Bearer $(token "$user")" \
+		-H 'Content-Type: application/json' --data-binary "$4" -o /dev/null \
+		-w '%{http_code} %{time_total}\n' "${@:5}" "$(url)$path?[1-$count]" |
+		awk '{ print $1, int($2 * 1000) }' || true
+}
+
 header() {
 	sed -n "s/^$1: *//Ip" "$HEADERS" | tr -d '\r' | tail -n 1
 }
@@ -565,6 +599,14 @@ expect_json() {
 
 	seen=$(jq -rc "$1" "$BODY") || fail "the body is no JSON, or '$1' no question"
 	[ "$seen" = "$2" ] || fail "$1 is '$seen', want '$2'"
+}
+
+# percentile P NUMBER...
+percentile() {
+	local p=$1
+
+	shift
+	printf '%s\n' "$@" | sort -n | sed -n "$((($# * p + 99) / 100))p"
 }
 
 expect_faster_than() {
@@ -604,6 +646,11 @@ sync_flagged_for() {
 	[ "$(jq .failed_attempts "$BODY")" -ge "$1" ]
 }
 
+# No push of the user is under way, which is found out without a request; a predicate
+no_push_of() {
+	flock -n "$(dirname "$(local_file "$1")")/lock" true
+}
+
 # expect_told_everywhere USER STATUS: by answers of every kind; '' for no header.
 expect_told_everywhere() {
 	local want request
@@ -625,16 +672,18 @@ expect_told_everywhere() {
 	EOF
 }
 
-# watch_told USER FILE: answer by answer what X-Sync-Status says, `-` for none, until the
-# file $FILE.stop is there.  Run it in the background, wait for it with watch_ended.
-watch_told() {
-	local seen
+# expect_untold_until_clean SECONDS USER: no answer meanwhile may carry X-Sync-Status.
+# Sets POLLS, the number of those answers.
+expect_untold_until_clean() {
+	local end=$(($(now_ms) + $1 * 1000))
 
-	until [ -e "$2.stop" ]; do
-		get "$1" /v1/sync
+	POLLS=0
+	until [ "$POLLS" != 0 ] && sync_clean "$2"; do
+		[ "$(now_ms)" -lt "$end" ] || fail "$2 is not clean after $1 s"
+		get "$2" /v1/sync
 		expect_status 200
-		seen=$(header X-Sync-Status)
-		echo "${seen:--}" >>"$2"
+		expect_no_header X-Sync-Status
+		POLLS=$((POLLS + 1))
 	done
 }
 
@@ -672,6 +721,14 @@ expect_sound() {
 
 	seen=$(sqlite3 -readonly "$1" 'PRAGMA integrity_check' 2>&1) || true
 	[ "$seen" = ok ] || fail "integrity_check of ${1#"$stack"/}: $seen"
+}
+
+# expect_rows_in FILE SQL ROWS: of a database that is not the program's.
+expect_rows_in() {
+	local seen
+
+	seen=$(sqlite3 -readonly "$1" "$2" 2>&1) || true
+	[ "$seen" = "$3" ] || fail "'$2' gives '$seen' in ${1#"$stack"/}, want '$3'"
 }
 
 expect_same_dump() {

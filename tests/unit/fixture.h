@@ -76,6 +76,8 @@ static inline int tear_down_folder(void **state)
 	return 0;
 }
 
+#define test_in_folder(test) cmocka_unit_test_setup_teardown(test, set_up_folder, tear_down_folder)
+
 /* Runs `run` in a child that does not outlive the test. */
 static inline pid_t start_child(int (*run)(void *), void *owner)
 {

@@ -152,8 +152,7 @@ static void malformed_text_is_refused_without_being_quoted(void **state)
 		"1e",
 		"{\"a\":1,}",
 		"//x\n1",
-		"\xEF\xBB\xBF"
-		"1",
+		"\xEF\xBB\xBF 1",
 		"[] []",
 	};
 

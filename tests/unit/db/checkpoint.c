@@ -5,7 +5,7 @@
 struct fixture {
 	struct scratch scratch;
 	struct replica replica;
-	struct userdb *u;	/* captures and checkpoints */
+	struct userdb *u; /* captures and checkpoints */
 	struct userdb *writer;
 };
 
@@ -119,6 +119,48 @@ static void writer_waits_no_longer_than_the_checkpoint(void **state)
 	run_sql(f->writer, "BEGIN IMMEDIATE; COMMIT");
 }
 
+static int follow_through(void *owner, struct userdb *reader)
+{
+	struct fixture *f = owner;
+
+	follow_without_gap(&f->replica, reader);
+	f->replica.at.armed = true;
+	return 0;
+}
+
+static int refuse_to_secure(void *owner, struct userdb *reader)
+{
+	(void)owner;
+	(void)reader;
+	return -1;
+}
+
+static void busy_checkpoint_secures_the_rest_while_nobody_writes(void **state)
+{
+	struct fixture *f = *state;
+
+	commit_and_follow(f);
+	run_sql(f->writer, "INSERT INTO t(b) VALUES(randomblob(5000))");
+	assert_int_equal(wal_checkpoint_busy(f->u, f->scratch.db, follow_through, f),
+			 CHECKPOINT_DONE);
+	expect_equals(&f->replica, f->u);
+	struct wal_position before = f->replica.at;
+	commit_and_follow(f);
+	assert_memory_not_equal(f->replica.at.salt, before.salt, sizeof before.salt);
+}
+
+static void busy_checkpoint_that_cannot_secure_fails_and_copies_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	commit_and_follow(f);
+	struct wal_position before = f->replica.at;
+	assert_int_equal(wal_checkpoint_busy(f->u, f->scratch.db, refuse_to_secure, NULL),
+			 CHECKPOINT_FAILED);
+	commit_and_follow(f);
+	assert_memory_equal(f->replica.at.salt, before.salt, sizeof before.salt);
+}
+
 static void checkpoint_of_an_absent_file_fails(void **state)
 {
 	struct fixture *f = *state;
@@ -166,6 +208,8 @@ int main(void)
 		TEST(checkpoint_that_cannot_arm_fails_and_copies_nothing),
 		TEST(checkpoint_again_or_with_an_empty_wal_is_done),
 		TEST(writer_waits_no_longer_than_the_checkpoint),
+		TEST(busy_checkpoint_secures_the_rest_while_nobody_writes),
+		TEST(busy_checkpoint_that_cannot_secure_fails_and_copies_nothing),
 		TEST(checkpoint_of_an_absent_file_fails),
 	};
 

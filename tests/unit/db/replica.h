@@ -11,7 +11,7 @@
 struct replica {
 	uint8_t *bytes;
 	struct wal_position at; /* what would be stored beside it */
-	size_t ncaptured;	/* pages of the capture applied last */
+	size_t ncaptured; /* pages of the capture applied last */
 };
 
 static inline void replica_release(struct replica *r)
@@ -60,8 +60,7 @@ static inline void replica_apply(struct replica *r, struct capture *c)
 	/* The extent tells how far the position reaches. */
 	struct wal_extent e = capture_extent(c);
 	if (to->frame > 0)
-		assert_int_equal(e.offset + e.len,
-				 32 + (uint64_t)to->frame * (to->page_size + 24));
+		assert_int_equal(e.offset + e.len, 32 + (uint64_t)to->frame * (to->page_size + 24));
 	else
 		assert_int_equal(e.offset + e.len, 0);
 }

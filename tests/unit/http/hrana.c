@@ -186,18 +186,22 @@ static void sample_c_batch_with_stored_sql_skips_the_rollback(void **state)
 	books(f);
 	expect_results(
 		f,
-		"{\"type\":\"store_sql\",\"sql_id\":0,\"sql\":\"INSERT INTO books(title) VALUES (?)\"},"
+		"{\"type\":\"store_sql\",\"sql_id\":0,\"sql\":\"INSERT INTO books(title) VALUES "
+		"(?)\"},"
 		"{\"type\":\"batch\",\"batch\":{\"steps\":["
 		"{\"stmt\":{\"sql\":\"BEGIN IMMEDIATE\",\"args\":[],\"named_args\":[],"
 		"\"want_rows\":false}},"
 		"{\"condition\":{\"type\":\"ok\",\"step\":0},\"stmt\":{\"sql_id\":0,"
-		"\"args\":[{\"type\":\"text\",\"value\":\"b\"}],\"named_args\":[],\"want_rows\":true}},"
+		"\"args\":[{\"type\":\"text\",\"value\":\"b\"}],\"named_args\":[],\"want_rows\":"
+		"true}},"
 		"{\"condition\":{\"type\":\"ok\",\"step\":1},\"stmt\":{\"sql\":\"COMMIT\"}},"
 		"{\"condition\":{\"type\":\"not\",\"cond\":{\"type\":\"ok\",\"step\":2}},"
 		"\"stmt\":{\"sql\":\"ROLLBACK\"}}]}}," CLOSE,
-		OK("\"store_sql\"") "," OK("\"batch\",\"result\":{\"step_results\":[" COUNTS(
-			"0", "null") "," COUNTS("1", "\"1\"") "," COUNTS("0", "null") ",null],"
-					  "\"step_errors\":[null,null,null,null]}") "," CLOSED);
+		OK("\"store_sql\"") "," OK(
+			"\"batch\",\"result\":{\"step_results\":[" COUNTS("0", "null") "," COUNTS(
+				"1", "\"1\"") "," COUNTS("0", "null") ",null],"
+								      "\"step_errors\":[null,null,"
+								      "null,null]}") "," CLOSED);
 	assert_has(pipeline(f, EXECUTE("SELECT count(*) FROM books")),
 		   "\"rows\":[[{\"type\":\"integer\",\"value\":\"1\"}]]");
 }
@@ -222,7 +226,8 @@ static void sample_e_describe_runs_nothing(void **state)
 
 	run(f, "CREATE TABLE r(a, b, c)");
 	expect(f, hrana_pipeline,
-	       "{\"baton\":null,\"requests\":[{\"type\":\"describe\",\"sql\":\"INSERT INTO r VALUES "
+	       "{\"baton\":null,\"requests\":[{\"type\":\"describe\",\"sql\":\"INSERT INTO r "
+	       "VALUES "
 	       "(?,?,?)\",\"sql_id\":null,\"replication_index\":null}]}",
 	       "{\"baton\":null,\"base_url\":null,\"results\":[" OK(
 		       "\"describe\",\"result\":{\"params\":[{\"name\":null},{\"name\":null},"
@@ -253,7 +258,7 @@ static void values_come_back_as_they_were(void **state)
 {
 	static const struct {
 		const char *in;
-		const char *out;	/* NULL: the same */
+		const char *out; /* NULL: the same */
 	} values[] = {
 		{ "{\"type\":\"null\"}", NULL },
 		{ "{\"type\":\"integer\",\"value\":\"9223372036854775807\"}", NULL },
@@ -279,13 +284,15 @@ static void values_come_back_as_they_were(void **state)
 
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		const char *out = values[i].out != NULL ? values[i].out : values[i].in;
-		(void)snprintf(request, sizeof request,
-			       "{\"type\":\"execute\",\"stmt\":{\"sql\":\"SELECT ?\",\"args\":[%s]}}",
-			       values[i].in);
+		(void)snprintf(
+			request, sizeof request,
+			"{\"type\":\"execute\",\"stmt\":{\"sql\":\"SELECT ?\",\"args\":[%s]}}",
+			values[i].in);
 		(void)snprintf(row, sizeof row, "\"rows\":[[%s]]", out);
 		if (strstr(values[i].in, "5e-324") != NULL)
 			(void)snprintf(row, sizeof row,
-				       "\"rows\":[[{\"type\":\"float\",\"value\":4.94065645841247e-324}]]");
+				       "\"rows\":[[{\"type\":\"float\",\"value\":4.94065645841247e-"
+				       "324}]]");
 		assert_has(pipeline(f, request), row);
 	}
 }
@@ -294,12 +301,13 @@ static void argument_types_are_bound_as_they_are(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_has(pipeline(f, "{\"type\":\"execute\",\"stmt\":{\"sql\":\"SELECT typeof(?) || "
-			       "typeof(?) || typeof(?) || length(CAST(? AS BLOB)) || typeof(?)\","
-			       "\"args\":[{\"type\":\"float\",\"value\":1},"
-			       "{\"type\":\"integer\",\"value\":\"1\"},"
-			       "{\"type\":\"blob\",\"base64\":\"\"},"
-			       "{\"type\":\"text\",\"value\":\"a\\u0000b\"},{\"type\":\"null\"}]}}"),
+	assert_has(pipeline(f,
+			    "{\"type\":\"execute\",\"stmt\":{\"sql\":\"SELECT typeof(?) || "
+			    "typeof(?) || typeof(?) || length(CAST(? AS BLOB)) || typeof(?)\","
+			    "\"args\":[{\"type\":\"float\",\"value\":1},"
+			    "{\"type\":\"integer\",\"value\":\"1\"},"
+			    "{\"type\":\"blob\",\"base64\":\"\"},"
+			    "{\"type\":\"text\",\"value\":\"a\\u0000b\"},{\"type\":\"null\"}]}}"),
 		   "\"value\":\"realintegerblob3null\"");
 }
 
@@ -309,7 +317,8 @@ static void values_that_json_cannot_say_are_replaced(void **state)
 
 	assert_has(pipeline(f, EXECUTE("SELECT 9e999, -9e999, CAST(x'61ff62' AS TEXT)")),
 		   "[{\"type\":\"float\",\"value\":null},{\"type\":\"float\",\"value\":null},"
-		   "{\"type\":\"text\",\"value\":\"a\xEF\xBF\xBD" "b\"}]");
+		   "{\"type\":\"text\",\"value\":\"a\xEF\xBF\xBD"
+		   "b\"}]");
 }
 
 /* Had it run, the table would be there. */
@@ -350,15 +359,19 @@ static void malformed_value_is_refused_before_anything_runs(void **state)
 	char body[400];
 
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-		(void)snprintf(body, sizeof body,
-			       "{\"requests\":[" EXECUTE("CREATE TABLE t(a)") ",{\"type\":\"execute\","
-			       "\"stmt\":{\"sql\":\"SELECT ?\",\"args\":[%s]}}]}",
-			       values[i]);
+		(void)snprintf(
+			body, sizeof body,
+			"{\"requests\":[" EXECUTE("CREATE TABLE t(a)") ",{\"type\":\"execute\","
+								       "\"stmt\":{\"sql\":\"SELECT "
+								       "?\",\"args\":[%s]}}]}",
+			values[i]);
 		expect_refused(f, hrana_pipeline, body, "MALFORMED_REQUEST");
 		(void)snprintf(body, sizeof body,
-			       "{\"requests\":[" EXECUTE("CREATE TABLE t(a)") ",{\"type\":\"execute\","
-			       "\"stmt\":{\"sql\":\"SELECT ?\",\"named_args\":[{\"name\":\"a\","
-			       "\"value\":%s}]}}]}",
+			       "{\"requests\":[" EXECUTE(
+				       "CREATE TABLE t(a)") ",{\"type\":\"execute\","
+							    "\"stmt\":{\"sql\":\"SELECT "
+							    "?\",\"named_args\":[{\"name\":\"a\","
+							    "\"value\":%s}]}}]}",
 			       values[i]);
 		expect_refused(f, hrana_pipeline, body, "MALFORMED_REQUEST");
 	}
@@ -416,8 +429,8 @@ static void malformed_request_is_refused_before_anything_runs(void **state)
 	char body[400];
 
 	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
-		(void)snprintf(body, sizeof body, "{\"requests\":[" EXECUTE("CREATE TABLE t(a)") ",%s]}",
-			       requests[i]);
+		(void)snprintf(body, sizeof body,
+			       "{\"requests\":[" EXECUTE("CREATE TABLE t(a)") ",%s]}", requests[i]);
 		expect_refused(f, hrana_pipeline, body, "MALFORMED_REQUEST");
 	}
 	assert_nothing_ran(f);
@@ -426,8 +439,17 @@ static void malformed_request_is_refused_before_anything_runs(void **state)
 static void malformed_body_is_refused(void **state)
 {
 	static const char *const bodies[] = {
-		"",  "{",  "[]", "1", "null", "{}", "{\"requests\":{}}", "{\"requests\":null}",
-		"{\"requests\":[],\"baton\":1}", "{\"requests\":[]}x", "{\"requests\":[\"\xff\"]}",
+		"",
+		"{",
+		"[]",
+		"1",
+		"null",
+		"{}",
+		"{\"requests\":{}}",
+		"{\"requests\":null}",
+		"{\"requests\":[],\"baton\":1}",
+		"{\"requests\":[]}x",
+		"{\"requests\":[\"\xff\"]}",
 	};
 	struct fixture *f = *state;
 
@@ -469,9 +491,9 @@ static void conditions_decide_which_steps_run(void **state)
 		bool runs;
 	} table[] = {
 		{ "null", true },
-		{ "{\"type\":\"ok\",\"step\":0}", true },	/* 0 succeeds */
-		{ "{\"type\":\"ok\",\"step\":1}", false },	/* 1 fails */
-		{ "{\"type\":\"ok\",\"step\":2}", false },	/* 2 is skipped */
+		{ "{\"type\":\"ok\",\"step\":0}", true }, /* 0 succeeds */
+		{ "{\"type\":\"ok\",\"step\":1}", false }, /* 1 fails */
+		{ "{\"type\":\"ok\",\"step\":2}", false }, /* 2 is skipped */
 		{ "{\"type\":\"error\",\"step\":0}", false },
 		{ "{\"type\":\"error\",\"step\":1}", true },
 		{ "{\"type\":\"error\",\"step\":2}", true },
@@ -480,24 +502,29 @@ static void conditions_decide_which_steps_run(void **state)
 		{ "{\"type\":\"and\",\"conds\":[]}", true },
 		{ "{\"type\":\"or\",\"conds\":[]}", false },
 		{ "{\"type\":\"and\",\"conds\":[{\"type\":\"ok\",\"step\":0},"
-		  "{\"type\":\"ok\",\"step\":1}]}", false },
+		  "{\"type\":\"ok\",\"step\":1}]}",
+		  false },
 		{ "{\"type\":\"and\",\"conds\":[{\"type\":\"ok\",\"step\":0},"
-		  "{\"type\":\"error\",\"step\":1}]}", true },
+		  "{\"type\":\"error\",\"step\":1}]}",
+		  true },
 		{ "{\"type\":\"or\",\"conds\":[{\"type\":\"ok\",\"step\":1},"
-		  "{\"type\":\"ok\",\"step\":0}]}", true },
+		  "{\"type\":\"ok\",\"step\":0}]}",
+		  true },
 		{ "{\"type\":\"or\",\"conds\":[{\"type\":\"ok\",\"step\":1},"
-		  "{\"type\":\"ok\",\"step\":2}]}", false },
+		  "{\"type\":\"ok\",\"step\":2}]}",
+		  false },
 		{ "{\"type\":\"is_autocommit\"}", true },
 	};
 	struct fixture *f = *state;
 	char request[600];
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		(void)snprintf(request, sizeof request,
-			       BATCH(STEP("null") ",{\"stmt\":{\"sql\":\"SELEC\"}},"
-			       STEP("{\"type\":\"ok\",\"step\":1}")
-			       ",{\"condition\":%s,\"stmt\":{\"sql\":\"SELECT 'ran'\"}}"),
-			       table[i].cond);
+		(void)snprintf(
+			request, sizeof request,
+			BATCH(STEP("null") ",{\"stmt\":{\"sql\":\"SELEC\"}}," STEP(
+				"{\"type\":\"ok\",\"step\":1}") ",{\"condition\":%s,\"stmt\":{"
+								"\"sql\":\"SELECT 'ran'\"}}"),
+			table[i].cond);
 		const char *answer = pipeline(f, request);
 		if ((strstr(answer, "\"value\":\"ran\"") != NULL) != table[i].runs)
 			fail_msg("%s: want %s", table[i].cond, table[i].runs ? "run" : "skipped");
@@ -511,19 +538,19 @@ static void is_autocommit_is_asked_at_that_moment(void **state)
 {
 	struct fixture *f = *state;
 
-	expect_results(f,
-		       BATCH("{\"stmt\":{\"sql\":\"BEGIN\"}},"
-			     STEP("{\"type\":\"is_autocommit\"}") ",{\"stmt\":{\"sql\":\"COMMIT\"}}"),
-		       OK("\"batch\",\"result\":{\"step_results\":[" COUNTS("0", "null") ",null," COUNTS(
-			       "0", "null") "],\"step_errors\":[null,null,null]}"));
+	expect_results(
+		f,
+		BATCH("{\"stmt\":{\"sql\":\"BEGIN\"}}," STEP(
+			"{\"type\":\"is_autocommit\"}") ",{\"stmt\":{\"sql\":\"COMMIT\"}}"),
+		OK("\"batch\",\"result\":{\"step_results\":[" COUNTS("0", "null") ",null," COUNTS(
+			"0", "null") "],\"step_errors\":[null,null,null]}"));
 }
 
 static void failed_request_does_not_stop_the_ones_behind_it(void **state)
 {
 	struct fixture *f = *state;
-	const char *answer = pipeline(
-		f, EXECUTE("SELECT * FROM nowhere") "," EXECUTE("SELECT missing") "," EXECUTE(
-			   "SELECT 'on'"));
+	const char *answer = pipeline(f, EXECUTE("SELECT * FROM nowhere") "," EXECUTE(
+						 "SELECT missing") "," EXECUTE("SELECT 'on'"));
 
 	assert_has(answer, "{\"message\":\"SQLite error: no such table: nowhere\","
 			   "\"code\":\"SQLITE_UNKNOWN\"}");
@@ -546,9 +573,11 @@ static void statement_and_argument_errors_have_their_codes(void **state)
 		{ "\"sql\":\"SELECT ?\",\"args\":[{\"type\":\"null\"},{\"type\":\"null\"}]",
 		  "ARGS_INVALID" },
 		{ "\"sql\":\"SELECT :a, :b\",\"named_args\":[{\"name\":\"a\",\"value\":"
-		  "{\"type\":\"null\"}}]", "ARGS_INVALID" },
+		  "{\"type\":\"null\"}}]",
+		  "ARGS_INVALID" },
 		{ "\"sql\":\"SELECT :a\",\"args\":[{\"type\":\"null\"}],\"named_args\":[{\"name\":"
-		  "\"a\",\"value\":{\"type\":\"null\"}}]", "ARGS_BOTH_POSITIONAL_AND_NAMED" },
+		  "\"a\",\"value\":{\"type\":\"null\"}}]",
+		  "ARGS_BOTH_POSITIONAL_AND_NAMED" },
 		{ "\"sql\":\"ATTACH 'x' AS y\"", "SQLITE_AUTH" },
 	};
 	struct fixture *f = *state;
@@ -592,7 +621,8 @@ static void stored_sql_is_replaced_closed_and_bounded(void **state)
 
 	for (int i = 0; i < 257; i++)
 		buf_addf(&requests,
-			 "{\"type\":\"store_sql\",\"sql_id\":%d,\"sql\":\"SELECT 'stored %d'\"},", i, i);
+			 "{\"type\":\"store_sql\",\"sql_id\":%d,\"sql\":\"SELECT 'stored %d'\"},",
+			 i, i);
 	buf_add_text(&requests, "{\"type\":\"execute\",\"stmt\":{\"sql_id\":255}}");
 	const char *answer = pipeline(f, requests.data);
 	assert_has(answer, "\"code\":\"SQL_STORE_TOO_MANY\"");
@@ -609,13 +639,17 @@ static void too_large_result_is_an_error_with_nothing_of_it(void **state)
 	struct fixture *f = *state;
 	const char *answer =
 		pipeline(f, EXECUTE("SELECT 'before'") "," EXECUTE(
-				    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-				    "LIMIT 100000) SELECT 'row ' || i FROM n") "," EXECUTE(
-				    "SELECT zeroblob(90000)") "," EXECUTE("SELECT 'after'"));
+				    "WITH RECURSIVE n(i) AS (SELECT 1 "
+				    "UNION ALL SELECT i + 1 FROM n "
+				    "LIMIT 100000) SELECT 'row ' || i "
+				    "FROM n") "," EXECUTE("SELECT "
+							  "zeroblob("
+							  "90000)") "," EXECUTE("SELECT 'after'"));
 
 	assert_has(answer, "\"value\":\"before\"");
-	assert_has(answer, "{\"type\":\"error\",\"error\":{\"message\":\"the response would be larger "
-			   "than 100000 bytes\",\"code\":\"RESPONSE_TOO_LARGE\"}},{\"type\":\"error\"");
+	assert_has(answer,
+		   "{\"type\":\"error\",\"error\":{\"message\":\"the response would be larger "
+		   "than 100000 bytes\",\"code\":\"RESPONSE_TOO_LARGE\"}},{\"type\":\"error\"");
 	assert_has(answer, "\"value\":\"after\"");
 	assert_null(strstr(answer, "row 1"));
 	assert_true(strlen(answer) < 2000);
@@ -626,11 +660,11 @@ static void too_large_result_of_a_write_has_no_effect(void **state)
 	struct fixture *f = *state;
 
 	books(f);
-	const char *answer =
-		pipeline(f, EXECUTE("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-				    "LIMIT 2000) INSERT INTO books(title) SELECT hex(zeroblob(50)) "
-				    "FROM n RETURNING title") "," EXECUTE(
-				    "SELECT 'left: ' || count(*) FROM books"));
+	const char *answer = pipeline(
+		f, EXECUTE("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+			   "LIMIT 2000) INSERT INTO books(title) SELECT hex(zeroblob(50)) "
+			   "FROM n RETURNING title") "," EXECUTE("SELECT 'left: ' || count(*) FROM "
+								 "books"));
 	assert_has(answer, "RESPONSE_TOO_LARGE");
 	assert_has(answer, "left: 0");
 	run(f, "INSERT INTO books(title) VALUES ('usable')");
@@ -647,7 +681,8 @@ static void four_thousand_statements_fit_in_one_request(void **state)
 		buf_addf(&requests,
 			 ",{\"type\":\"execute\",\"stmt\":{\"sql\":\"INSERT INTO t VALUES (?, ?)\","
 			 "\"args\":[{\"type\":\"integer\",\"value\":\"%d\"},{\"type\":\"text\","
-			 "\"value\":\"x\"}],\"named_args\":[],\"want_rows\":false}}", i);
+			 "\"value\":\"x\"}],\"named_args\":[],\"want_rows\":false}}",
+			 i);
 	buf_add_text(&requests, "," EXECUTE("COMMIT"));
 	pipeline(f, requests.data);
 	assert_int_equal(f->x.response.status, HTTP_OK);
@@ -686,10 +721,12 @@ static void read_only_token_cannot_write(void **state)
 
 	books(f);
 	f->x.read_only = true;
-	const char *answer =
-		pipeline(f, EXECUTE("INSERT INTO books(id) VALUES (1)") "," EXECUTE(
-				    "SELECT 'rows: ' || count(*) FROM books") ","
-				    "{\"type\":\"sequence\",\"sql\":\"SELECT 1; DROP TABLE books\"}");
+	const char *answer = pipeline(
+		f, EXECUTE("INSERT INTO books(id) VALUES (1)") "," EXECUTE(
+			   "SELECT 'rows: ' || count(*) FROM books") ","
+								     "{\"type\":\"sequence\","
+								     "\"sql\":\"SELECT 1; DROP "
+								     "TABLE books\"}");
 	assert_has(answer, "{\"message\":\"the token allows reading only\","
 			   "\"code\":\"SQLITE_READONLY\"}},{\"type\":\"ok\"");
 	assert_has(answer, "rows: 0");
@@ -723,10 +760,11 @@ static void single_statement_answers_with_its_result(void **state)
 	       "{\"result\":{\"cols\":[{\"name\":\"one\",\"decltype\":null}],"
 	       "\"rows\":[[{\"type\":\"integer\",\"value\":\"1\"}]],\"affected_row_count\":0,"
 	       "\"last_insert_rowid\":null,\"rows_read\":1,\"rows_written\":0}}");
-	assert_string_equal(post(f, hrana_execute, "{\"stmt\":{\"sql\":\"SELECT * FROM nowhere\"}}"),
-			    "{\"message\":\"SQLite error: no such table: nowhere\","
-			    "\"code\":\"SQLITE_UNKNOWN\","
-			    "\"error\":\"SQLite error: no such table: nowhere\"}");
+	assert_string_equal(
+		post(f, hrana_execute, "{\"stmt\":{\"sql\":\"SELECT * FROM nowhere\"}}"),
+		"{\"message\":\"SQLite error: no such table: nowhere\","
+		"\"code\":\"SQLITE_UNKNOWN\","
+		"\"error\":\"SQLite error: no such table: nowhere\"}");
 	assert_int_equal(f->x.response.status, HTTP_BAD_REQUEST);
 	expect_refused(f, hrana_execute, "{\"stmt\":{\"sql_id\":0}}", "MALFORMED_REQUEST");
 	expect_refused(f, hrana_execute, "{\"requests\":[]}", "MALFORMED_REQUEST");
@@ -740,9 +778,11 @@ static void single_batch_answers_with_results_and_errors(void **state)
 	       "{\"batch\":{\"steps\":[{\"stmt\":{\"sql\":\"CREATE TABLE t(a)\"}},"
 	       "{\"stmt\":{\"sql\":\"SELEC\"}},{\"condition\":{\"type\":\"ok\",\"step\":1},"
 	       "\"stmt\":{\"sql\":\"DROP TABLE t\"}}]}}",
-	       "{\"result\":{\"step_results\":[" COUNTS("0", "null") ",null,null],"
-	       "\"step_errors\":[null,{\"message\":\"SQLite error: near \\\"SELEC\\\": syntax "
-	       "error\",\"code\":\"SQL_PARSE_ERROR\"},null]}}");
+	       "{\"result\":{\"step_results\":[" COUNTS(
+		       "0", "null") ",null,null],"
+				    "\"step_errors\":[null,{\"message\":\"SQLite error: near "
+				    "\\\"SELEC\\\": syntax "
+				    "error\",\"code\":\"SQL_PARSE_ERROR\"},null]}}");
 	expect_refused(f, hrana_batch, "{\"batch\":[]}", "MALFORMED_REQUEST");
 }
 
@@ -763,19 +803,27 @@ static void would_write_is_what_sqlite_says_and_runs_nothing(void **state)
 		{ "{\"requests\":[" EXECUTE("INSERT INTO t VALUES (1)") "]}", true },
 		{ "{\"requests\":[" EXECUTE("INSERT INTO nowhere VALUES (1)") "]}", false },
 		{ "{\"requests\":[" EXECUTE("CREATE TABLE new(a)") "," EXECUTE(
-			"INSERT INTO new VALUES (1)") "]}", true },
+			  "INSERT INTO new VALUES (1)") "]}",
+		  true },
 		{ "{\"requests\":[" EXECUTE("WITH x AS (SELECT 1) DELETE FROM t") "]}", true },
 		{ "{\"requests\":[" EXECUTE("PRAGMA user_version=5") "]}", true },
 		{ "{\"requests\":[" EXECUTE("PRAGMA foreign_keys=OFF") "]}", false },
-		{ "{\"requests\":[{\"type\":\"sequence\",\"sql\":\"SELECT 1; DELETE FROM t\"}]}", true },
-		{ "{\"requests\":[{\"type\":\"sequence\",\"sql\":\"SELECT 1; SELECT 2\"}]}", false },
+		{ "{\"requests\":[" EXECUTE("PRAGMA optimize") "]}", true },
+		{ "{\"requests\":[" EXECUTE("EXPLAIN DELETE FROM t") "]}", false },
+		{ "{\"requests\":[{\"type\":\"sequence\",\"sql\":\"SELECT 1; DELETE FROM t\"}]}",
+		  true },
+		{ "{\"requests\":[{\"type\":\"sequence\",\"sql\":\"SELECT 1; SELECT 2\"}]}",
+		  false },
 		{ "{\"requests\":[{\"type\":\"describe\",\"sql\":\"DELETE FROM t\"}]}", false },
 		{ "{\"requests\":[{\"type\":\"store_sql\",\"sql_id\":1,\"sql\":\"DELETE FROM t\"},"
-		  "{\"type\":\"execute\",\"stmt\":{\"sql_id\":1}}]}", true },
-		{ "{\"requests\":[{\"type\":\"store_sql\",\"sql_id\":1,\"sql\":\"DELETE FROM t\"}]}",
+		  "{\"type\":\"execute\",\"stmt\":{\"sql_id\":1}}]}",
+		  true },
+		{ "{\"requests\":[{\"type\":\"store_sql\",\"sql_id\":1,\"sql\":\"DELETE FROM "
+		  "t\"}]}",
 		  false },
 		{ "{\"requests\":[" BATCH("{\"stmt\":{\"sql\":\"BEGIN\"}},{\"stmt\":{\"sql\":"
-					  "\"DELETE FROM t\"}}") "]}", true },
+					  "\"DELETE FROM t\"}}") "]}",
+		  true },
 		{ "{\"stmt\":{\"sql\":\"DELETE FROM t\"}}", true },
 		{ "{\"stmt\":{\"sql\":\"SELECT 1\"}}", false },
 		{ "{\"batch\":{\"steps\":[{\"stmt\":{\"sql\":\"DELETE FROM t\"}}]}}", true },
@@ -807,12 +855,13 @@ static void migration_switches_foreign_keys_off_and_on(void **state)
 	assert_has(pipeline(f, EXECUTE("INSERT INTO c VALUES (1)")),
 		   "\"extended_code\":\"SQLITE_CONSTRAINT_FOREIGNKEY\"");
 	assert_false(sandbox_tainted(userdb_sandbox(f->db)));
-	const char *answer = pipeline(
-		f, BATCH("{\"stmt\":{\"sql\":\"PRAGMA foreign_keys=off\"}},{\"stmt\":{\"sql\":\"BEGIN\"}},"
-			 "{\"stmt\":{\"sql\":\"INSERT INTO c VALUES (1)\"}},"
-			 "{\"stmt\":{\"sql\":\"COMMIT\"}},"
-			 "{\"stmt\":{\"sql\":\"PRAGMA foreign_keys=on\"}},"
-			 "{\"stmt\":{\"sql\":\"INSERT INTO c VALUES (2)\"}}"));
+	const char *answer =
+		pipeline(f, BATCH("{\"stmt\":{\"sql\":\"PRAGMA "
+				  "foreign_keys=off\"}},{\"stmt\":{\"sql\":\"BEGIN\"}},"
+				  "{\"stmt\":{\"sql\":\"INSERT INTO c VALUES (1)\"}},"
+				  "{\"stmt\":{\"sql\":\"COMMIT\"}},"
+				  "{\"stmt\":{\"sql\":\"PRAGMA foreign_keys=on\"}},"
+				  "{\"stmt\":{\"sql\":\"INSERT INTO c VALUES (2)\"}}"));
 	assert_has(answer, "\"step_errors\":[null,null,null,null,null,{\"message\":\"SQLite error: "
 			   "FOREIGN KEY constraint failed\"");
 	assert_true(sandbox_tainted(userdb_sandbox(f->db)));

@@ -798,6 +798,25 @@ static void list_follows_its_pages(void **state)
 	free_fake(f);
 }
 
+static void refusal_that_does_not_wait_for_the_body_is_heard(void **state)
+{
+	static const struct reply busy = {
+		BABBLE, "HTTP/1.1 503 Busy\r\nRetry-After: 2\r\n" CLOSE LEN(0) "\r\n"
+	};
+	struct fake *f = start_fake(&busy, 1);
+	struct store *s = open_store(f->endpoint, 1);
+	struct object_request r = request(OBJECT_CREATE, "u/a", BIG);
+
+	(void)state;
+	assert_int_equal(store_do(s, &r), OBJECT_TRY_LATER);
+	assert_int_equal(r.error, ERROR_THROTTLED);
+	assert_int_equal(r.retry_after_ms, 2000);
+	store_free(s);
+	stop_fake(f);
+	release(&r);
+	free_fake(f);
+}
+
 static void page_that_fails_fails_the_list(void **state)
 {
 	static const struct reply replies[] = {
@@ -1104,6 +1123,7 @@ int main(void)
 		cmocka_unit_test(gets_share_a_connection),
 		cmocka_unit_test(whole_object_in_place_of_a_range_is_cut),
 		cmocka_unit_test(list_follows_its_pages),
+		cmocka_unit_test(refusal_that_does_not_wait_for_the_body_is_heard),
 		cmocka_unit_test(page_that_fails_fails_the_list),
 		cmocka_unit_test(silence_is_noticed_in_time),
 		cmocka_unit_test(slow_but_steady_is_no_silence),

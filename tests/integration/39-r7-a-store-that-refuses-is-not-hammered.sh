@@ -1,0 +1,50 @@
+#!/bin/bash
+# Goal: 400 and 403 flag their user and are tried again every retry_max, however often that
+# user writes or asks; when the store accepts again, the push goes through by itself (R7).
+. "$(dirname "$0")/lib.sh"
+export HOLDFAST_RETRY_MIN_MS=200 HOLDFAST_RETRY_MAX_MS=4000
+declare -A fault=(
+	[bad]='"status":400,"code":"InvalidRequest"'
+	[forbidden]='"status":403,"code":"SignatureDoesNotMatch"'
+)
+
+# pushes USER: when each began, ms, from the log.
+pushes() {
+	store_log | jq -s --arg user "/u/$1/" 'map(select(.method == "PUT" and (.path | contains($user)))) | .[].start'
+}
+
+start_stack
+for user in "${!fault[@]}"; do
+	execute "$user" "CREATE TABLE note(text)"
+	wait_until 10 sync_clean "$user"
+	store_rule "{\"action\":\"status\",\"method\":\"PUT\",\"path\":\"/u/$user/\",${fault[$user]}}"
+done
+store_log_clear
+
+for user in "${!fault[@]}"; do
+	execute "$user" "INSERT INTO note VALUES ('refused')"
+	expect_status 200
+	wait_until 2 sync_failed "$user"
+	for i in 1 2 3 4 5; do
+		execute "$user" "INSERT INTO note VALUES ('$i')"
+		expect_status 200
+		expect_header X-Sync-Status failed
+		post "$user" /v1/sync ''
+		expect_status 503
+	done
+done
+for user in "${!fault[@]}"; do
+	wait_until 10 store_calls_reach 2 PUT "/u/$user/"
+	# shellcheck disable=SC2046
+	set -- $(pushes "$user")
+	[ $(($2 - $1)) -ge 4000 ] || fail "$user was tried again after $(($2 - $1)) ms, want 4000"
+done
+
+store_answers normally
+for user in "${!fault[@]}"; do
+	wait_until 10 sync_clean "$user"
+	expect_store_calls 3 PUT "/u/$user/"
+	expect_restored_equals_local "$user"
+	expect_rows_in "$restored" "SELECT count(*) FROM note" 6
+done
+finish

@@ -1,0 +1,469 @@
+#include "db/sandbox.h"
+
+#include "base/buf.h"
+#include "db/scratch.h"
+#include "db/stmt.h"
+
+static const struct userdb_limits limits = {
+	.max_db_bytes = 64 << 20,
+	.max_result_bytes = 1 << 20,
+	.statement_ms = 200,
+	.lock_wait_ms = 50,
+	.max_sql_bytes = 100000,
+};
+
+struct fixture {
+	struct scratch scratch;
+	struct userdb *db;
+	struct sandbox *sandbox;
+	struct stmt_error e;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	scratch_init(&f->scratch);
+	assert_int_equal(userdb_create(f->scratch.db), USERDB_OK);
+	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &limits, &f->db), USERDB_OK);
+	f->sandbox = userdb_sandbox(f->db);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	userdb_close(f->db);
+	scratch_release(&f->scratch);
+	free(f);
+	return 0;
+}
+
+/* 0, or -1 with f->e; `first`, if not NULL, gets the first column of the last row. */
+static int try(struct fixture *f, const char *sql, struct stmt_value *first)
+{
+	struct stmt *st = NULL;
+	enum stmt_stepped stepped = STMT_FAILED;
+
+	if (stmt_prepare_one(f->sandbox, sql, strlen(sql), &st, &f->e) < 0)
+		return -1;
+	do {
+		stepped = stmt_step(st, &f->e);
+		if (stepped == STMT_ROW && first != NULL)
+			stmt_column(st, 0, first);
+	} while (stepped == STMT_ROW);
+	stmt_free(st);
+	return stepped == STMT_DONE ? 0 : -1;
+}
+
+static void allow(struct fixture *f, const char *sql)
+{
+	if (try(f, sql, NULL) < 0)
+		fail_msg("%s: %s", sql, f->e.message);
+}
+
+static void refuse(struct fixture *f, const char *sql, const char *code, const char *message)
+{
+	if (try(f, sql, NULL) == 0)
+		fail_msg("%s: allowed", sql);
+	if (strcmp(f->e.code, code) != 0 || strstr(f->e.message, message) == NULL)
+		fail_msg("%s: got %s %s", sql, f->e.code, f->e.message);
+}
+
+static int64_t integer(struct fixture *f, const char *sql)
+{
+	struct stmt_value v = { .type = STMT_NULL };
+
+	if (try(f, sql, &v) < 0)
+		fail_msg("%s: %s", sql, f->e.message);
+	assert_int_equal(v.type, STMT_INTEGER);
+	return v.integer;
+}
+
+static void what_reaches_beyond_the_database_is_denied_by_name(void **state)
+{
+	static const struct {
+		const char *sql;
+		const char *message;
+	} table[] = {
+		{ "ATTACH '' AS x", "not allowed here: ATTACH" },
+		{ "ATTACH ':memory:' AS x", "not allowed here: ATTACH" },
+		{ "ATTACH 'file:/tmp/x?mode=rwc' AS x", "not allowed here: ATTACH" },
+		{ "ATTACH DATABASE upper('x') AS x", "not allowed here: ATTACH" },
+		{ "DETACH main", "not allowed here: DETACH" },
+		{ "VACUUM INTO '/tmp/holdfast-must-not-exist'", "not allowed here: VACUUM INTO" },
+		{ "SELECT load_extension('x')", "not allowed here: load_extension" },
+		{ "SELECT LOAD_EXTENSION('x', 'y')", "not allowed here: load_extension" },
+		{ "SELECT fts3_tokenizer('simple')", "not allowed here: fts3_tokenizer" },
+		{ "SELECT sqlite_log(1, 'x')", "not allowed here: sqlite_log" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		refuse(f, table[i].sql, "SQLITE_AUTH", table[i].message);
+	assert_int_equal(access("/tmp/holdfast-must-not-exist", F_OK), -1);
+	assert_false(sandbox_tainted(f->sandbox));
+}
+
+static void pragmas_that_change_the_files_are_denied(void **state)
+{
+	static const char *const pragmas[] = {
+		"PRAGMA journal_mode=DELETE",
+		"PRAGMA journal_mode(OFF)",
+		"PRAGMA synchronous=OFF",
+		"PRAGMA main.synchronous=0",
+		"PRAGMA page_size=512",
+		"PRAGMA cache_size=1",
+		"PRAGMA max_page_count=9",
+		"PRAGMA encoding='UTF-16'",
+		"PRAGMA locking_mode",
+		"PRAGMA locking_mode=EXCLUSIVE",
+		"PRAGMA wal_checkpoint",
+		"PRAGMA wal_checkpoint(TRUNCATE)",
+		"PRAGMA WAL_AutoCheckpoint=1",
+		"PRAGMA wal_autocheckpoint",
+		"PRAGMA mmap_size=100000",
+		"PRAGMA temp_store=MEMORY",
+		"PRAGMA temp_store_directory='/tmp'",
+		"PRAGMA data_store_directory='/tmp'",
+		"PRAGMA writable_schema=ON",
+		"PRAGMA trusted_schema=ON",
+		"PRAGMA query_only=OFF",
+		"PRAGMA query_only",
+		"PRAGMA cell_size_check=ON",
+		"PRAGMA checkpoint_fullfsync=0",
+		"PRAGMA fullfsync=0",
+		"PRAGMA read_uncommitted=1",
+		"PRAGMA ignore_check_constraints=1",
+		"PRAGMA secure_delete=0",
+		"PRAGMA shrink_memory",
+		"PRAGMA soft_heap_limit=1",
+		"PRAGMA hard_heap_limit=1",
+		"PRAGMA threads=8",
+		"PRAGMA busy_timeout=100000",
+		"PRAGMA journal_size_limit=1",
+		"PRAGMA schema_version=7",
+		"PRAGMA database_list",
+		"SELECT * FROM pragma_database_list",
+		"PRAGMA no_such_pragma",
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
+		refuse(f, pragmas[i], "SQLITE_AUTH", "not allowed here: ");
+	refuse(f, "PRAGMA journal_mode=DELETE", "SQLITE_AUTH",
+	       "not allowed here: setting PRAGMA journal_mode");
+	assert_int_equal(number_of(f->db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"),
+			 1);
+	assert_int_equal(number_of(f->db, "SELECT * FROM pragma_synchronous"), 2);
+}
+
+static void pragmas_that_inform_are_allowed_and_leave_no_trace(void **state)
+{
+	static const char *const pragmas[] = {
+		"PRAGMA table_info(t)",
+		"PRAGMA table_xinfo('t')",
+		"PRAGMA table_list",
+		"PRAGMA index_list(t)",
+		"PRAGMA index_info(i)",
+		"PRAGMA index_xinfo(i)",
+		"PRAGMA foreign_key_list(t)",
+		"PRAGMA foreign_key_check",
+		"PRAGMA foreign_key_check(t)",
+		"PRAGMA integrity_check",
+		"PRAGMA quick_check(5)",
+		"PRAGMA user_version",
+		"PRAGMA user_version=7",
+		"PRAGMA application_id=8",
+		"PRAGMA foreign_keys",
+		"PRAGMA recursive_triggers",
+		"PRAGMA encoding",
+		"PRAGMA page_size",
+		"PRAGMA page_count",
+		"PRAGMA freelist_count",
+		"PRAGMA max_page_count",
+		"PRAGMA journal_mode",
+		"PRAGMA synchronous",
+		"PRAGMA cache_size",
+		"PRAGMA auto_vacuum",
+		"PRAGMA incremental_vacuum(1)",
+		"PRAGMA optimize",
+		"PRAGMA compile_options",
+		"PRAGMA function_list",
+		"PRAGMA collation_list",
+		"PRAGMA data_version",
+		"PRAGMA Main.User_Version",
+		"PRAGMA defer_foreign_keys",
+		"SELECT * FROM pragma_table_info('t')",
+		"SELECT * FROM sqlite_schema AS s JOIN pragma_table_xinfo(s.name)",
+	};
+	struct fixture *f = *state;
+
+	allow(f, "CREATE TABLE t(a)");
+	allow(f, "CREATE INDEX i ON t(a)");
+	for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
+		allow(f, pragmas[i]);
+	assert_int_equal(integer(f, "PRAGMA user_version"), 7);
+	assert_int_equal(integer(f, "PRAGMA application_id"), 8);
+	assert_false(sandbox_tainted(f->sandbox));
+}
+
+static void what_sqlite_does_inside_the_database_is_allowed(void **state)
+{
+	static const char *const statements[] = {
+		"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)",
+		"CREATE VIEW v AS SELECT a FROM t",
+		"CREATE VIRTUAL TABLE f USING fts5(a, content='t', content_rowid='id')",
+		"CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO f(a) VALUES (new.a); END",
+		"INSERT INTO t(a) VALUES ('some words'), ('more words')",
+		"SELECT * FROM f WHERE f MATCH 'words'",
+		"CREATE VIRTUAL TABLE r USING rtree(id, x, y)",
+		"INSERT INTO r VALUES (1, 0, 1)",
+		"SELECT json_extract('{\"a\":1}', '$.a') FROM json_each('[1]')",
+		"ALTER TABLE t ADD COLUMN b",
+		"ALTER TABLE t RENAME COLUMN b TO c",
+		"ALTER TABLE t DROP COLUMN c",
+		"ALTER TABLE t RENAME TO u",
+		"ALTER TABLE u RENAME TO t",
+		"CREATE TABLE copy AS SELECT * FROM t",
+		"ANALYZE",
+		"REINDEX",
+		"VACUUM",
+		"DROP TABLE copy",
+		"SAVEPOINT s",
+		"ROLLBACK TO s",
+		"RELEASE s",
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
+		allow(f, statements[i]);
+	assert_int_equal(integer(f, "SELECT count(*) FROM f WHERE f MATCH 'words'"), 2);
+	assert_false(sandbox_tainted(f->sandbox));
+	refuse(f, "DELETE FROM f_data", "SQLITE_UNKNOWN", "may not be modified");
+	refuse(f, "UPDATE sqlite_schema SET sql = 'x'", "SQLITE_UNKNOWN", "may not be modified");
+}
+
+static void settings_and_temp_objects_taint_once_they_run(void **state)
+{
+	static const char *const statements[] = {
+		"PRAGMA foreign_keys=OFF",
+		"PRAGMA recursive_triggers=ON",
+		"PRAGMA case_sensitive_like=1",
+		"PRAGMA defer_foreign_keys(1)",
+		"PRAGMA auto_vacuum=2",
+		"PRAGMA temp.user_version=3",
+		"CREATE TEMP TABLE x(a)",
+		"CREATE TABLE temp.x(a)",
+		"CREATE TEMP VIEW y AS SELECT 1",
+		"CREATE VIRTUAL TABLE temp.z USING fts5(a)",
+		"CREATE TEMP TRIGGER w AFTER INSERT ON t BEGIN SELECT 1; END",
+	};
+
+	for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+		struct stmt *st = NULL;
+		assert_int_equal(set_up(state), 0);
+		struct fixture *f = *state;
+		allow(f, "CREATE TABLE t(a)");
+		assert_int_equal(stmt_prepare_one(f->sandbox, statements[i], strlen(statements[i]),
+						  &st, &f->e),
+				 0);
+		if (sandbox_tainted(f->sandbox))
+			fail_msg("%s taints while it is prepared", statements[i]);
+		stmt_free(st);
+		allow(f, statements[i]);
+		if (!sandbox_tainted(f->sandbox))
+			fail_msg("%s does not taint", statements[i]);
+		assert_int_equal(tear_down(state), 0);
+	}
+}
+
+static void setting_takes_effect_when_it_runs_and_not_before(void **state)
+{
+	static const char off[] = "PRAGMA foreign_keys=OFF";
+	struct fixture *f = *state;
+	struct stmt *st = NULL;
+
+	assert_int_equal(stmt_prepare_one(f->sandbox, off, sizeof off - 1, &st, &f->e), 0);
+	assert_int_equal(integer(f, "PRAGMA foreign_keys"), 1);
+	assert_int_equal(stmt_step(st, &f->e), STMT_DONE);
+	assert_int_equal(integer(f, "PRAGMA foreign_keys"), 0);
+	stmt_free(st);
+	allow(f, "PRAGMA case_sensitive_like=ON");
+	assert_int_equal(integer(f, "SELECT 'a' LIKE 'A'"), 0);
+}
+
+static void open_transaction_ends_with_the_request(void **state)
+{
+	struct fixture *f = *state;
+
+	allow(f, "CREATE TABLE t(a)");
+	sandbox_begin_request(f->sandbox, true);
+	allow(f, "BEGIN");
+	allow(f, "INSERT INTO t VALUES (1)");
+	assert_true(sandbox_in_transaction(f->sandbox));
+	sandbox_end_request(f->sandbox);
+	assert_false(sandbox_in_transaction(f->sandbox));
+	assert_int_equal(integer(f, "SELECT count(*) FROM t"), 0);
+	assert_int_equal(integer(f, "SELECT last_insert_rowid()"), 0);
+	assert_false(sandbox_tainted(f->sandbox));
+}
+
+static void without_writes_nothing_is_written_by_any_way(void **state)
+{
+	static const char *const statements[] = {
+		"INSERT INTO t VALUES (2)",
+		"DELETE FROM t",
+		"UPDATE t SET a = 3",
+		"CREATE TABLE u(a)",
+		"CREATE TEMP TABLE u(a)",
+		"DROP TABLE t",
+		"BEGIN IMMEDIATE",
+		"VACUUM",
+		"ANALYZE",
+		"PRAGMA user_version=9",
+		"PRAGMA auto_vacuum=1",
+		"PRAGMA incremental_vacuum",
+		"PRAGMA optimize",
+		"SELECT optimize(f) FROM f",
+		"INSERT INTO f(f) VALUES ('optimize')",
+		"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x RETURNING a",
+	};
+	struct fixture *f = *state;
+
+	allow(f, "CREATE TABLE t(a)");
+	allow(f, "INSERT INTO t VALUES (1)");
+	allow(f, "CREATE VIRTUAL TABLE f USING fts4(a)");
+	allow(f, "INSERT INTO f VALUES ('one')");
+	allow(f, "INSERT INTO f VALUES ('two')");
+	uint64_t ncommits = userdb_commits(f->db);
+	sandbox_allow_writes(f->sandbox, false);
+	for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
+		refuse(f, statements[i], "SQLITE_READONLY", "the token allows reading only");
+	refuse(f, "PRAGMA query_only=0", "SQLITE_AUTH", "not allowed here");
+	allow(f, "EXPLAIN DELETE FROM t");
+	allow(f, "BEGIN");
+	assert_int_equal(integer(f, "SELECT count(*) FROM t"), 1);
+	allow(f, "COMMIT");
+	assert_int_equal(userdb_commits(f->db), ncommits);
+
+	sandbox_allow_writes(f->sandbox, true);
+	allow(f, "INSERT INTO t VALUES (2)");
+	assert_false(sandbox_tainted(f->sandbox));
+}
+
+#define ENDLESS "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+
+static void statement_beyond_its_time_is_interrupted(void **state)
+{
+	struct fixture *f = *state;
+
+	allow(f, "CREATE TABLE t(a)");
+	refuse(f, ENDLESS "SELECT count(*) FROM n", "SQLITE_INTERRUPT",
+	       "statement took longer than 200 ms");
+	refuse(f, ENDLESS "INSERT INTO t SELECT i FROM n", "SQLITE_INTERRUPT",
+	       "statement took longer than 200 ms");
+	assert_int_equal(integer(f, "SELECT count(*) FROM t"), 0);
+}
+
+static void statements_of_one_request_share_a_time(void **state)
+{
+	struct fixture *f = *state;
+	int ninterrupted = 0;
+
+	sandbox_begin_request(f->sandbox, true);
+	while (ninterrupted < 20 && try(f, "SELECT 1", NULL) == 0) {
+		refuse(f, ENDLESS "SELECT count(*) FROM n", "SQLITE_INTERRUPT", "took");
+		ninterrupted++;
+	}
+	assert_in_range(ninterrupted, 3, 6);
+	assert_string_equal(f->e.message, "the statements of one request took too long together");
+	assert_string_equal(f->e.code, "SQLITE_INTERRUPT");
+	sandbox_end_request(f->sandbox);
+	allow(f, "SELECT 1");
+}
+
+static void waiting_for_the_lock_is_not_the_statements_time(void **state)
+{
+	static const struct userdb_limits hurried = {
+		.max_db_bytes = 1 << 20,
+		.max_result_bytes = 1 << 20,
+		.statement_ms = 1,
+		.lock_wait_ms = 100,
+		.max_sql_bytes = 1000,
+	};
+	struct fixture *f = *state;
+	struct userdb *waiting = NULL;
+	struct stmt_error e;
+	struct stmt *st = NULL;
+
+	allow(f, "CREATE TABLE t(a)");
+	allow(f, "BEGIN IMMEDIATE");
+	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &hurried, &waiting), USERDB_OK);
+	assert_int_equal(stmt_prepare_one(userdb_sandbox(waiting), "DELETE FROM t", 13, &st, &e),
+			 0);
+	assert_int_equal(stmt_step(st, &e), STMT_FAILED);
+	assert_string_equal(e.code, "SQLITE_BUSY");
+	stmt_free(st);
+	userdb_close(waiting);
+}
+
+static void sizes_are_limited(void **state)
+{
+	struct fixture *f = *state;
+	struct buf sql = BUF_INIT;
+
+	refuse(f, "SELECT length(zeroblob(2000000))", "SQLITE_TOOBIG", "too big");
+	buf_addf(&sql, "SELECT %0100000d", 1);
+	refuse(f, sql.data, "SQLITE_TOOBIG", "too big");
+	buf_clear(&sql);
+	buf_add_text(&sql, "SELECT 1");
+	for (int i = 0; i < 1100; i++)
+		buf_add_text(&sql, "+1");
+	refuse(f, sql.data, "SQLITE_UNKNOWN", "Expression tree is too large");
+	buf_release(&sql);
+	refuse(f, "SELECT ?32767", "SQL_INPUT_ERROR", "variable number");
+}
+
+static void quota_of_the_database_is_kept(void **state)
+{
+	static const struct userdb_limits small = {
+		.max_db_bytes = 10 * 4096,
+		.max_result_bytes = 1 << 20,
+		.statement_ms = 1000,
+		.lock_wait_ms = 100,
+		.max_sql_bytes = 1000,
+	};
+	struct fixture *f = *state;
+
+	userdb_close(f->db);
+	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &small, &f->db), USERDB_OK);
+	f->sandbox = userdb_sandbox(f->db);
+	allow(f, "CREATE TABLE t(a)");
+	refuse(f, "INSERT INTO t VALUES (zeroblob(50000))", "SQLITE_FULL", "full");
+	allow(f, "INSERT INTO t VALUES (zeroblob(5000))");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(what_reaches_beyond_the_database_is_denied_by_name),
+		TEST(pragmas_that_change_the_files_are_denied),
+		TEST(pragmas_that_inform_are_allowed_and_leave_no_trace),
+		TEST(what_sqlite_does_inside_the_database_is_allowed),
+		cmocka_unit_test(settings_and_temp_objects_taint_once_they_run),
+		TEST(setting_takes_effect_when_it_runs_and_not_before),
+		TEST(open_transaction_ends_with_the_request),
+		TEST(without_writes_nothing_is_written_by_any_way),
+		TEST(statement_beyond_its_time_is_interrupted),
+		TEST(statements_of_one_request_share_a_time),
+		TEST(waiting_for_the_lock_is_not_the_statements_time),
+		TEST(sizes_are_limited),
+		TEST(quota_of_the_database_is_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
