@@ -8,7 +8,7 @@
 
 # Sets told_ms, when `failed` was seen first.
 keep_writing() {
-	local began next
+	local began next pause
 
 	began=$(now_ms)
 	next=$began

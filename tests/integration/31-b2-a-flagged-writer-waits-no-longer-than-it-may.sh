@@ -3,7 +3,7 @@
 # retry_wait + 100 ms, before the user is flagged and after (B2).
 . "$(dirname "$0")/lib.sh"
 retry_wait=200
-export HOLDFAST_RETRY_WAIT_MS=$retry_wait
+export HOLDFAST_RETRY_WAIT_MS=$retry_wait HOLDFAST_SILENCE_TIMEOUT_MS=1500
 
 # write_ten: sets `slowest`.
 write_ten() {

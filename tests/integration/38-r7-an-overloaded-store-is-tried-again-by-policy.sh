@@ -28,9 +28,12 @@ done
 for user in "${!fault[@]}"; do
 	wait_until 10 sync_clean "$user"
 	expect_store_calls 5 PUT "/u/$user/"
+	# shellcheck disable=SC2046
+	set -- $(store_log | jq -s --arg user "/u/$user/" 'map(select(.method == "PUT" and
+			(.path | contains($user)))) | [.[1:], .[:-1]] | transpose[] | .[0].start - .[1].end')
+	[ $# = 4 ] || fail "the log has $# waits of $user, want 4"
 	most=200
-	for wait in $(store_log | jq -s --arg user "/u/$user/" 'map(select(.method == "PUT" and
-			(.path | contains($user)))) | [.[1:], .[:-1]] | transpose[] | .[0].start - .[1].end'); do
+	for wait; do
 		most=$((most < 400 ? 2 * most : 800))
 		[ "$wait" -ge 199 ] || fail "$user was tried again after $wait ms, want 200"
 		[ "$wait" -lt $((most + late)) ] || fail "$user was tried again after $wait ms, want $most at most"

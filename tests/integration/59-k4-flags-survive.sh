@@ -19,8 +19,9 @@ expect_flagged() {
 	expect_json .status failed
 	expect_json .failed_since "$since"
 	expect_json .last_error throttled
-	expect_rows alice "SELECT text FROM note" "not stored"
+	execute alice "SELECT text FROM note"
 	expect_header X-Sync-Status failed
+	expect_json '.result.rows[0][0].value' 'not stored'
 	get bob /v1/sync
 	expect_no_header X-Sync-Status
 }

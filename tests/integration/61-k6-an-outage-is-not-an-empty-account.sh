@@ -40,8 +40,8 @@ answers() {
 
 store_answers normally
 wait_until 5 answers alice
-expect_rows alice "SELECT text FROM note" precious
 expect_no_header X-Sync-Status
+expect_rows alice "SELECT text FROM note" precious
 wait_until 5 answers newcomer
 expect_rows newcomer "SELECT count(*) FROM sqlite_schema" 0
 execute alice "INSERT INTO note VALUES ('more')"

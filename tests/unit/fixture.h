@@ -40,8 +40,7 @@ static inline void folder_init(struct folder *f)
 	assert_non_null(mkdtemp(f->path));
 }
 
-static inline int folder_remove_entry(const char *path, const struct stat *st, int type,
-				      struct FTW *ftw)
+static inline int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
@@ -49,9 +48,14 @@ static inline int folder_remove_entry(const char *path, const struct stat *st, i
 	return remove(path);
 }
 
+static inline void remove_tree(const char *path)
+{
+	assert_int_equal(nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 static inline void folder_release(struct folder *f)
 {
-	assert_int_equal(nftw(f->path, folder_remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+	remove_tree(f->path);
 }
 
 /* The path of `name` in the folder. */
