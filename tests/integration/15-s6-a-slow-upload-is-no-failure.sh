@@ -18,7 +18,7 @@ for rule in "$late" "$slow"; do
 	expect_no_header X-Sync-Status
 	wait_until 5 store_is_busy PUT /u/alice/
 	expect_untold_until_clean 20 alice
-	[ "$POLLS" -gt 20 ] || fail "asked only $POLLS times"
+	[ "$POLLS" -gt 10 ] || fail "asked only $POLLS times"
 	expect_store_calls 1
 	took=$(store_log | jq '.end - .start')
 	[ "$took" -ge 2900 ] || fail "the upload was not slow, it took $took ms"

@@ -7,7 +7,7 @@ start_stack
 execute alice "CREATE TABLE note(text)"
 wait_until 10 sync_clean alice
 
-store_answers '{"action":"delay","method":"PUT","before_ms":500,"after_ms":500}'
+store_answers '{"action":"delay","method":"PUT","before_ms":1000,"after_ms":500}'
 store_log_clear
 execute alice "INSERT INTO note VALUES ('first')"
 expect_no_header X-Sync-Status
@@ -19,7 +19,7 @@ get alice /v1/sync
 expect_json .pending_commits 2
 
 expect_untold_until_clean 20 alice
-[ "$POLLS" -gt 20 ] || fail "asked only $POLLS times"
+[ "$POLLS" -gt 10 ] || fail "asked only $POLLS times"
 expect_store_calls 2
 expect_store_calls 2 PUT /u/alice/
 [ "$(store_most_puts alice)" = 1 ] || fail "two pushes of one user at the same time"

@@ -36,7 +36,8 @@ for user in new{1..8}; do
 	first+=($!)
 done
 wait_until 10 store_calls_reach 8 GET ''
-[ "$(store_calls_open PUT /u/stuck)" -gt "$WORKERS" ] || fail "no more uploads are stuck than there are workers"
+stuck=$(store_calls_open PUT /u/stuck)
+[ "$stuck" -gt "$WORKERS" ] || fail "$stuck uploads are stuck, want more than $WORKERS"
 
 # For 5 s, so that the first stuck uploads are given up and tried again meanwhile.
 for user in reader{1..3}; do

@@ -29,7 +29,7 @@ expect_json '"\(.status) \(.pending_commits)"' 'failed 4'
 
 store_answers '{"action":"read-then-silent","path":"/"}'
 store_log_clear
-for i in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
 	expect_honest_failure &
 	asking+=($!)
 done

@@ -29,15 +29,10 @@ push_until() {
 		done &
 		clients+=($!)
 	done
-	wait_until 100 txid_reaches "$1"
+	wait_until 100 txid_reaches "$1" alice
 	rm "$stack/go"
 	wait_all "${clients[@]}"
 	clients=()
-}
-
-txid_reaches() {
-	get alice /v1/sync
-	[ "$(jq .remote_txid "$BODY")" -ge "$1" ]
 }
 
 clients=()

@@ -7,12 +7,6 @@ start_stack
 
 execute alice "CREATE TABLE note(text)"
 
-restored_has() {
-	restore alice
-	[ "$STATUS" = 0 ] &&
-		[ "$(sqlite3 -readonly "$restored" "SELECT count(*) FROM note WHERE text = '$1'")" = 1 ]
-}
-
 for weather in refused silent 503 lost; do
 	wait_until 10 sync_clean alice
 	store_answers "$weather"
@@ -23,7 +17,7 @@ for weather in refused silent 503 lost; do
 	store_answers normally
 	start_holdfast
 	# From here on nobody asks the program for anything.
-	wait_until 10 restored_has "$weather"
+	wait_until 10 restored_has alice "SELECT text FROM note WHERE text = '$weather'" "$weather"
 	expect_restored_equals_local alice
 done
 expect_rows_in "$restored" "SELECT group_concat(text) FROM note" refused,silent,503,lost

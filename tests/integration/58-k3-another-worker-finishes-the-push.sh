@@ -7,17 +7,13 @@ start_stack
 execute alice "CREATE TABLE note(text, filling)"
 wait_until 10 sync_clean alice
 
-under_way() {
-	store_is_busy PUT && [ "$(control GET /log | jq '.requests[-1].body_bytes')" -gt 10000 ]
-}
-
 objects=1
 for round in alone written alone; do
 	store_answers throttled 100000
 	store_log_clear
 	execute alice "INSERT INTO note VALUES ('$round', randomblob(200000))"
 	expect_status 200
-	wait_until 10 under_way
+	wait_until 10 store_upload_reaches 10000
 	kill_worker_serving alice
 	[ "$(control GET /log | jq '[.requests[] | select(.method == "PUT")][0].status')" = null ] ||
 		fail "the upload was over before the worker died"

@@ -26,21 +26,14 @@ expect_flagged() {
 	expect_no_header X-Sync-Status
 }
 
-all_replaced() {
-	local now
-
-	now=$(workers)
-	[ "$(wc -w <<<"$now")" = 4 ] && ! grep -qwF "$before" <<<"$now"
-}
-
-before=$(workers)
+mapfile -t before < <(workers)
 kill_workers
-wait_until 20 all_replaced
+wait_until 20 workers_replaced "${before[@]}"
 expect_flagged
 
-before=$(workers)
+mapfile -t before < <(workers)
 reload_holdfast
-wait_until 20 all_replaced
+wait_until 20 workers_replaced "${before[@]}"
 expect_flagged
 
 stop_holdfast

@@ -33,16 +33,11 @@ for weather in refused unreachable silent resets 500 503 403 400; do
 	[ "$(store_object_keys)" = "$keys" ] || fail "something was put in the store, $weather"
 done
 
-answers() {
-	execute "$1" "SELECT 1"
-	[ "$STATUS" = 200 ]
-}
-
 store_answers normally
-wait_until 5 answers alice
+wait_until 5 is_served alice
 expect_no_header X-Sync-Status
 expect_rows alice "SELECT text FROM note" precious
-wait_until 5 answers newcomer
+wait_until 5 is_served newcomer
 expect_rows newcomer "SELECT count(*) FROM sqlite_schema" 0
 execute alice "INSERT INTO note VALUES ('more')"
 wait_until 10 sync_clean alice

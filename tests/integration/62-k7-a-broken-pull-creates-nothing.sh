@@ -53,15 +53,10 @@ for user in "${!faults[@]}"; do
 	[ -z "$(find "$(data)" -name 'db.sqlite*')" ] || fail "something was created: ${faults[$user]}"
 done
 
-answers() {
-	execute "$1" "SELECT group_concat(text) FROM note"
-	[ "$STATUS" = 200 ]
-}
-
 store_answers normally
 for user in "${!faults[@]}"; do
-	wait_until 5 answers "user$user"
-	expect_json '.result.rows[0][0].value' precious
+	wait_until 5 is_served "user$user"
+	expect_rows "user$user" "SELECT text FROM note" precious
 done
 expect_sound "$(local_file user0)"
 execute newcomer "CREATE TABLE note(text)"

@@ -253,6 +253,11 @@ store_is_busy() {
 	[ "$(store_calls_open "$@")" -gt 0 ]
 }
 
+# store_upload_reaches BYTES: so much of the latest request's body has come; a predicate
+store_upload_reaches() {
+	[ "$(control GET /log | jq '.requests[-1].body_bytes // 0')" -ge "$1" ]
+}
+
 expect_store_calls() {
 	local seen
 
@@ -434,6 +439,14 @@ kill_workers() {
 	[ -n "$pids" ] || fail "there are no workers"
 	# shellcheck disable=SC2086
 	kill -KILL $pids
+}
+
+# workers_replaced PID...: none of these is left, and there are as many others; a predicate
+workers_replaced() {
+	local now
+
+	now=$(workers)
+	[ "$(wc -w <<<"$now")" = $# ] && ! grep -qwF "$(printf '%s\n' "$@")" <<<"$now"
 }
 
 # Only while the program is stopped.
@@ -646,6 +659,18 @@ sync_flagged_for() {
 	[ "$(jq .failed_attempts "$BODY")" -ge "$1" ]
 }
 
+# txid_reaches NUMBER USER; a predicate
+txid_reaches() {
+	get "$2" /v1/sync
+	[ "$(jq .remote_txid "$BODY")" -ge "$1" ]
+}
+
+# The user's database is here and answers; a predicate
+is_served() {
+	execute "$1" "SELECT 1"
+	[ "$STATUS" = 200 ]
+}
+
 # No push of the user is under way, which is found out without a request; a predicate
 no_push_of() {
 	flock -n "$(dirname "$(local_file "$1")")/lock" true
@@ -714,6 +739,12 @@ restore() {
 	rm -f "$restored" "$restored"-*
 	STATUS=0
 	holdfast restore "$1" -o "$restored" "${@:2}" >"$stack/restored/$1.out" 2>&1 || STATUS=$?
+}
+
+# restored_has USER SQL ROWS; a predicate
+restored_has() {
+	restore "$1"
+	[ "$STATUS" = 0 ] && [ "$(sqlite3 -readonly "$restored" "$2" 2>&1)" = "$3" ]
 }
 
 expect_sound() {

@@ -204,7 +204,15 @@ const breakOff = (x, rule) => breaks[rule.how ?? "reset"](x);
 
 function paced(bytes_per_s) {
 	const most = Math.max(1, Math.round(bytes_per_s / 20));
-	return { most, before: ({ bytes }) => pause(bytes.length * 1000 / bytes_per_s) };
+	const began = Date.now();
+	let passed = 0;
+
+	// By the clock from the start, so that late timers do not add up.
+	async function before({ bytes }) {
+		passed += bytes.length;
+		await pause(Math.max(0, began + passed * 1000 / bytes_per_s - Date.now()));
+	}
+	return { most, before };
 }
 
 const actions = {

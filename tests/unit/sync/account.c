@@ -600,7 +600,8 @@ static void slot_of_a_user_with_an_uncounted_commit_is_not_lost(void **state)
 
 enum { CROWD = 90, CROWD_PROCESSES = 8, CROWD_TURNS = 10000 };
 
-static int visit(struct accounts *all, unsigned n)
+/* 0, or what was wrong; `served` counts those who got in. */
+static int visit(struct accounts *all, unsigned n, unsigned *served)
 {
 	struct user_id id = numbered("crowd", n);
 	struct slot_view v;
@@ -619,6 +620,7 @@ static int visit(struct accounts *all, unsigned n)
 	slot_read(a->slot, &v);
 	int wrong = !slot_is_of(a->slot, &id) ? 2 : v.txid != n + 1 ? 3 : slot_is_dirty(&v) ? 4 : 0;
 	account_close(all, a, true);
+	*served += 1;
 	return wrong;
 }
 
@@ -631,15 +633,15 @@ static int visit_again_and_again(void *owner)
 {
 	const struct visitor *v = owner;
 	struct accounts *all = new_accounts(v->f, CROWD);
-	unsigned x = v->seed;
+	unsigned x = v->seed, served = 0;
 	int wrong = 0;
 
 	for (int turn = 0; turn < CROWD_TURNS && wrong == 0; turn++) {
 		x = x * 1103515245u + 12345u;
-		wrong = visit(all, (x >> 16) % CROWD);
+		wrong = visit(all, (x >> 16) % CROWD, &served);
 	}
 	accounts_free(all);
-	return wrong;
+	return wrong != 0 || served > CROWD ? wrong : 5;
 }
 
 static void crowd_that_does_not_fit_the_table_never_gets_anothers_slot(void **state)
@@ -673,6 +675,47 @@ static void crowd_that_does_not_fit_the_table_never_gets_anothers_slot(void **st
 	}
 }
 
+enum { NEWCOMERS = 30, ASKERS = 8 };
+
+struct asker {
+	const struct fixture *f;
+	struct user_id id;
+};
+
+static int ask_for_slot(void *owner)
+{
+	const struct asker *a = owner;
+	struct slot *s;
+
+	return account_slot(a->f->accounts, &a->id, &s) == ACCOUNT_OK ? 0 : 1;
+}
+
+static void newcomer_whom_many_ask_for_takes_over_one_slot(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned n = 0; n < PLACES; n++) {
+		struct user_id id = numbered("clean", n);
+		make_user(f, id.text, 1);
+		view_of(f, &id);
+	}
+	for (unsigned n = 0; n < NEWCOMERS; n++) {
+		struct asker asker = { f, numbered("newcomer", n) };
+		struct children c;
+		unsigned slots = 0;
+
+		make_user(f, asker.id.text, 1);
+		children_init(&c);
+		for (unsigned i = 0; i < ASKERS; i++)
+			children_add(&c, ask_for_slot, &asker);
+		children_go(&c);
+		children_succeed(&c);
+		for (const struct slot *s = NULL; (s = table_next(f->table, s)) != NULL;)
+			slots += slot_is_of(s, &asker.id);
+		assert_int_equal(slots, 1);
+	}
+}
+
 #define test_with_accounts(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -699,6 +742,7 @@ int main(void)
 		test_with_accounts(slot_of_a_user_who_is_being_served_is_not_taken_over),
 		test_with_accounts(slots_of_users_without_a_folder_are_taken_over),
 		test_with_accounts(slot_of_a_user_with_an_uncounted_commit_is_not_lost),
+		test_with_accounts(newcomer_whom_many_ask_for_takes_over_one_slot),
 		test_with_accounts(crowd_that_does_not_fit_the_table_never_gets_anothers_slot),
 	};
 
