@@ -95,6 +95,20 @@ int file_replace(const char *path, const void *bytes, size_t len, mode_t mode)
 	return file_sync_parent(path);
 }
 
+static int make_dir(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdir(path, mode) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return failed("mkdir", path);
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	errno = ENOTDIR;
+	return failed("mkdir", path);
+}
+
 int file_make_dirs(const char *path, mode_t mode)
 {
 	char part[PATH_MAX];
@@ -105,13 +119,11 @@ int file_make_dirs(const char *path, mode_t mode)
 	}
 	for (char *slash = part + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
 		*slash = '\0';
-		if (mkdir(part, mode) < 0 && errno != EEXIST)
-			return failed("mkdir", part);
+		if (make_dir(part, mode) < 0)
+			return -1;
 		*slash = '/';
 	}
-	if (mkdir(part, mode) < 0 && errno != EEXIST)
-		return failed("mkdir", part);
-	return 0;
+	return make_dir(part, mode);
 }
 
 int file_sync_dir(const char *path)

@@ -14,7 +14,7 @@
 enum file_result {
 	FILE_OK,
 	FILE_ABSENT,
-	FILE_FAILED,	/* already logged */
+	FILE_FAILED, /* already logged */
 };
 
 /* A file of more than `max` bytes is FILE_FAILED. */

@@ -14,7 +14,7 @@
 struct spill {
 	char *dir;
 	size_t memory_max;
-	struct buf memory;	/* all of it while fd is -1, else empty */
+	struct buf memory; /* all of it while fd is -1, else empty */
 	int fd;
 	uint64_t len;
 };

@@ -154,20 +154,10 @@ static struct fcgi_request *read_params(int fd)
 	return r;
 }
 
-/* epoll_pwait() delivers nothing while connections are waiting: under load, for ever. */
-static void deliver_signals(const sigset_t *unblocked)
-{
-	sigset_t before;
-
-	pthread_sigmask(SIG_SETMASK, unblocked, &before);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unblocked)
 {
 	struct epoll_event event;
 
-	deliver_signals(unblocked);
 	if (epoll_pwait(f->epoll, &event, 1, wait_ms, unblocked) < 1)
 		return NULL;
 	int fd = accept_connection(f);

@@ -388,10 +388,20 @@ static void look_at_parked(struct server *s)
 	log_request("");
 }
 
+/* epoll_pwait() delivers nothing while connections are waiting: under load, for ever. */
+static bool is_told_to_stop(const volatile sig_atomic_t *stopping, const sigset_t *unblocked)
+{
+	sigset_t before;
+
+	pthread_sigmask(SIG_SETMASK, unblocked, &before);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return *stopping;
+}
+
 static void serve_until(struct server *s, const volatile sig_atomic_t *stopping,
 			const sigset_t *unblocked)
 {
-	while (!*stopping) {
+	while (!is_told_to_stop(stopping, unblocked)) {
 		int wait_ms = TAILQ_EMPTY(&s->parked) ? -1 : PARKED_LOOK_MS;
 		struct fcgi_request *r = fcgi_next(s->fcgi, wait_ms, unblocked);
 		if (r != NULL)

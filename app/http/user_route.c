@@ -143,7 +143,11 @@ static enum served with_database(struct service *s, struct exchange *x, work_on_
 		exchange_error(x, HTTP_INTERNAL_ERROR, "INTERNAL", "the database cannot be opened");
 		return SERVE_DONE;
 	}
-	x->slot = account->slot;
+	if (account->slot != x->slot) {
+		/* It changed hands since the server looked: let it look again. */
+		account_close(s->accounts, account, true);
+		return wait_a_moment(s, x);
+	}
 	if (waits_for_retry(s, x, account->db))
 		served = SERVE_PARK;
 	else if (!is_refused_for_conflict(x, account->db))

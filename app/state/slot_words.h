@@ -2,8 +2,7 @@
  * How a slot lies in the shared table; private to app/state.
  *
  * Each field is one atomic word and is written by:
- *	key		whoever wins the compare-and-swap from 0, or replaces the slot
- *	id		whoever finds or makes the slot: all write the same bytes
+ *	key, id		inside table_change_begin()'s bracket
  *	committed	anybody; only grows
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted	anybody

@@ -63,6 +63,12 @@ struct table {
 	struct slot *slots;
 	size_t len;
 	int fd;
+	char *path;
+};
+
+enum {
+	KEY_FREE = 0,
+	KEY_CHANGING = 1, /* its words are changing hands; only inside the bracket */
 };
 
 static size_t round_up(size_t n, size_t to)
@@ -85,7 +91,7 @@ static size_t table_len(uint64_t nslots)
 	return slots_at(nslots) + (size_t)nslots * sizeof(struct slot);
 }
 
-static struct table *view(void *base, size_t len, uint64_t nslots, int fd)
+static struct table *view(void *base, size_t len, uint64_t nslots, int fd, const char *path)
 {
 	struct table *t = alloc_zeroed(1, sizeof *t);
 	char *bytes = base;
@@ -96,6 +102,7 @@ static struct table *view(void *base, size_t len, uint64_t nslots, int fd)
 	t->slots = (void *)(bytes + slots_at(nslots));
 	t->len = len;
 	t->fd = fd;
+	t->path = alloc_string(path);
 	return t;
 }
 
@@ -137,7 +144,7 @@ struct table *table_create(const char *path, uint32_t nslots)
 	void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		return failed("mmap", beside, fd);
-	struct table *t = view(base, len, n, fd);
+	struct table *t = view(base, len, n, fd, path);
 	t->header->nslots = n;
 	if (getrandom(t->header->secret, sizeof t->header->secret, 0) !=
 	    (ssize_t)sizeof t->header->secret) {
@@ -171,7 +178,7 @@ const struct table *table_map_readonly(const char *path)
 		munmap(base, (size_t)st.st_size);
 		goto fail;
 	}
-	return view(base, (size_t)st.st_size, h->nslots, fd);
+	return view(base, (size_t)st.st_size, h->nslots, fd, path);
 fail:
 	if (fd >= 0)
 		close(fd);
@@ -184,6 +191,7 @@ void table_free(const struct table *t)
 		return;
 	munmap(t->header, t->len);
 	close(t->fd);
+	free(t->path);
 	free((void *)(uintptr_t)t);
 }
 
@@ -191,7 +199,7 @@ static uint64_t key_of(const struct table *t, const struct user_id *id)
 {
 	uint64_t key = siphash(t->header->secret, id->text, strlen(id->text));
 
-	return key ? key : 1;
+	return key > KEY_CHANGING ? key : key + 2;
 }
 
 static struct slot *slot_at(const struct table *t, uint64_t place)
@@ -204,7 +212,6 @@ static uint32_t place_of(const struct table *t, const struct slot *s)
 	return (uint32_t)(s - t->slots);
 }
 
-/* Every finder writes the id: who made the slot may have died before it could. */
 static void write_id(struct slot *s, const struct user_id *id)
 {
 	uint64_t words[8];
@@ -231,28 +238,100 @@ struct slot *table_find(const struct table *t, const struct user_id *id)
 		uint64_t found = s->key;
 		if (found == key && slot_is_of(s, id))
 			return s;
-		if (found == 0)
+		if (found == KEY_FREE)
 			return NULL;
+	}
+	return NULL;
+}
+
+static void clear_words(struct slot *s)
+{
+	s->loaded = 0;
+	s->files = FILES_UNKNOWN;
+	s->committed = 0;
+	s->stored = 0;
+	s->txid = 0;
+	s->error = 0;
+	s->failures = 0;
+	s->failed_since_ms = 0;
+	s->conflict = 0;
+	s->clear_at = 0;
+	s->last_success_ms = 0;
+	s->next_attempt_ms = 0;
+	s->held_until_ms = 0;
+	s->pull_error = 0;
+	s->pull_wanted = 0;
+	s->pull_failed_ms = 0;
+}
+
+/* Of the file itself, on a descriptor of one's own: threads exclude each other, too. */
+int table_change_begin(const struct table *t)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int rc, change = open(t->path, O_RDWR | O_CLOEXEC);
+
+	if (change < 0) {
+		failed("open", t->path, -1);
+		return -1;
+	}
+	do
+		rc = fcntl(change, F_OFD_SETLKW, &all);
+	while (rc < 0 && errno == EINTR);
+	if (rc < 0) {
+		failed("fcntl", t->path, change);
+		return -1;
+	}
+	return change;
+}
+
+void table_change_end(int change)
+{
+	close(change);
+}
+
+/*
+ * The key is written last: whoever dies before leaves a free slot.  One that
+ * is still changing has lost its writer, for nobody else is in the bracket.
+ */
+static void give(const struct table *t, struct slot *s, const struct user_id *id)
+{
+	write_id(s, id);
+	s->key = key_of(t, id);
+}
+
+struct slot *table_place(struct table *t, const struct user_id *id)
+{
+	uint64_t key = key_of(t, id);
+
+	for (unsigned n = 0; n < PROBES_MAX; n++) {
+		struct slot *s = slot_at(t, key + n);
+		if (s->key == KEY_CHANGING)
+			clear_words(s);
+		else if (s->key != KEY_FREE)
+			continue;
+		give(t, s, id);
+		return s;
 	}
 	return NULL;
 }
 
 enum table_result table_add(struct table *t, const struct user_id *id, struct slot **out)
 {
-	uint64_t key = key_of(t, id);
+	enum table_result result = TABLE_FOUND;
 
-	for (unsigned n = 0; n < PROBES_MAX; n++) {
-		struct slot *s = slot_at(t, key + n);
-		uint64_t found = s->key;
-		bool added = found == 0 && atomic_compare_exchange_strong(&s->key, &found, key);
-		if (!added && found != key)
-			continue;
-		if (!slot_is_of(s, id))
-			write_id(s, id);
-		*out = s;
-		return added ? TABLE_ADDED : TABLE_FOUND;
+	*out = table_find(t, id);
+	if (*out != NULL)
+		return TABLE_FOUND;
+	int change = table_change_begin(t);
+	if (change < 0)
+		return TABLE_FULL;
+	*out = table_find(t, id);
+	if (*out == NULL) {
+		*out = table_place(t, id);
+		result = *out != NULL ? TABLE_ADDED : TABLE_FULL;
 	}
-	return TABLE_FULL;
+	table_change_end(change);
+	return result;
 }
 
 static bool could_be_replaced(const struct slot *s)
@@ -260,8 +339,9 @@ static bool could_be_replaced(const struct slot *s)
 	struct slot_view v;
 
 	slot_read(s, &v);
-	return !slot_is_dirty(&v) && v.failed_since_ms == 0 && !v.conflict && !v.pushing &&
-	       !v.pull_wanted;
+	/* Somebody may be loading one that is not loaded. */
+	return slot_is_loaded(s) && s->key > KEY_CHANGING && !slot_is_dirty(&v) &&
+	       v.failed_since_ms == 0 && !v.conflict && !v.pushing && !v.pull_wanted;
 }
 
 struct slot *table_candidate(const struct table *t, const struct user_id *id, unsigned nth)
@@ -279,28 +359,12 @@ struct slot *table_candidate(const struct table *t, const struct user_id *id, un
 bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
 		   const struct user_id *id)
 {
-	uint64_t key = key_of(t, old);
-
-	if (!slot_is_of(s, old) || !could_be_replaced(s))
+	if (s->key != key_of(t, old) || !slot_is_of(s, old) || !could_be_replaced(s))
 		return false;
-	/* Nobody finds the slot while its words change hands: 1 is no user's key. */
-	if (!atomic_compare_exchange_strong(&s->key, &key, 1))
-		return false;
-	s->loaded = 0;
-	s->files = FILES_UNKNOWN;
-	s->committed = 0;
-	s->stored = 0;
-	s->txid = 0;
-	s->error = 0;
-	s->failures = 0;
-	s->clear_at = 0;
-	s->last_success_ms = 0;
-	s->next_attempt_ms = 0;
-	s->held_until_ms = 0;
-	s->pull_error = 0;
-	s->pull_failed_ms = 0;
-	write_id(s, id);
-	s->key = key_of(t, id);
+	/* Nobody finds the slot meanwhile. */
+	s->key = KEY_CHANGING;
+	clear_words(s);
+	give(t, s, id);
 	return true;
 }
 
@@ -309,7 +373,7 @@ const struct slot *table_next(const struct table *t, const struct slot *after)
 	uint64_t place = after == NULL ? 0 : (uint64_t)place_of(t, after) + 1;
 
 	for (; place < t->header->nslots; place++) {
-		if (t->slots[place].key != 0)
+		if (t->slots[place].key > KEY_CHANGING)
 			return &t->slots[place];
 	}
 	return NULL;

@@ -38,21 +38,35 @@ struct table *table_create(const char *path, uint32_t nslots);
 const struct table *table_map_readonly(const char *path);
 void table_free(const struct table *t);
 
+/* Costs no system call; NULL: not there. */
+struct slot *table_find(const struct table *t, const struct user_id *id);
+
 enum table_result {
 	TABLE_FOUND,
 	TABLE_ADDED,
 	TABLE_FULL,
 };
-struct slot *table_find(const struct table *t, const struct user_id *id);
 enum table_result table_add(struct table *t, const struct user_id *id, struct slot **out);
+
 /*
- * When table_add() said TABLE_FULL: the n-th slot that `id` could take over,
- * clean and unowned at this moment; NULL when there is none.  Whoever holds
- * both rights of its present user exclusively may then replace that one.
+ * Slots are made and change hands only inside this bracket, which one thread
+ * of all processes is in at a time, and which ends with the process.
+ *
+ *	table_change_begin()	may wait, for microseconds; -1: already logged
+ *	table_find()		once more: somebody may have been faster
+ *	table_place()		a free slot for `id`, NULL: the table is full
+ *	table_candidate()	the n-th slot that could be replaced at this moment
+ *	table_replace()		by whoever holds both rights of its present user
+ *				exclusively, or when that user has no folder
+ *	table_change_end()
  */
+int table_change_begin(const struct table *t);
+struct slot *table_place(struct table *t, const struct user_id *id);
 struct slot *table_candidate(const struct table *t, const struct user_id *id, unsigned n);
 bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
 		   const struct user_id *id);
+void table_change_end(int change);
+
 /* In order of their places; from NULL to NULL. */
 const struct slot *table_next(const struct table *t, const struct slot *after);
 

@@ -28,7 +28,7 @@ struct entry {
 	bool in_use;
 };
 
-enum { HASH_SIZE = 1024, CANDIDATES = 8 };
+enum { HASH_SIZE = 1024 };
 
 struct accounts {
 	struct table *table;
@@ -189,42 +189,72 @@ static int load(const struct accounts *all, const struct user_id *id, struct slo
 	return rc;
 }
 
-/* Takes a slot from a user who is clean and whom nobody serves at this moment. */
+/*
+ * Both rights say that nobody serves or pushes this user at this moment, and
+ * the disk that nothing waits to be pushed: a worker may have died between a
+ * commit and its count.
+ */
+static bool take_from(struct accounts *all, struct slot *slot, const struct user_id *id)
+{
+	struct slot_saved saved = { .dirty = false };
+	char path[PATH_MAX];
+	struct user_id old;
+	bool taken = false;
+
+	slot_id(slot, &old);
+	if (path_of(all, &old, "lock", path) < 0)
+		return false;
+	int lock = right_open(path);
+	if (lock < 0)
+		return errno == ENOENT && table_replace(all->table, slot, &old, id);
+	if (!right_claim(lock, RIGHT_PUSH) || !right_claim(lock, RIGHT_FILES) ||
+	    read_saved(all, &old, &saved) < 0)
+		goto out;
+	if (!saved.dirty) {
+		taken = table_replace(all->table, slot, &old, id);
+	} else if (slot_is_of(slot, &old)) {
+		slot_commit(slot);
+		table_set_due(all->table, slot);
+	}
+out:
+	close(lock);
+	return taken;
+}
+
 static struct slot *take_over(struct accounts *all, const struct user_id *id)
 {
 	struct slot *slot;
 
-	for (unsigned n = 0; n < CANDIDATES; n++) {
-		char path[PATH_MAX];
-		struct user_id old;
-
-		slot = table_candidate(all->table, id, n);
-		if (slot == NULL)
-			return NULL;
-		slot_id(slot, &old);
-		if (path_of(all, &old, "lock", path) < 0)
-			continue;
-		int lock = right_open(path);
-		if (lock < 0)
-			continue;
-		bool taken = right_claim(lock, RIGHT_PUSH) && right_claim(lock, RIGHT_FILES) &&
-			     table_replace(all->table, slot, &old, id);
-		close(lock);
-		if (taken)
+	for (unsigned n = 0; (slot = table_candidate(all->table, id, n)) != NULL; n++) {
+		if (take_from(all, slot, id))
 			return slot;
 	}
+	log_error("table.full", "user=%s", id->text);
 	return NULL;
+}
+
+static struct slot *make_slot(struct accounts *all, const struct user_id *id)
+{
+	int change = table_change_begin(all->table);
+
+	if (change < 0)
+		return NULL;
+	struct slot *slot = table_find(all->table, id);
+	if (slot == NULL)
+		slot = table_place(all->table, id);
+	if (slot == NULL)
+		slot = take_over(all, id);
+	table_change_end(change);
+	return slot;
 }
 
 enum account_result account_slot(struct accounts *all, const struct user_id *id, struct slot **out)
 {
-	if (table_add(all->table, id, out) == TABLE_FULL) {
-		*out = take_over(all, id);
-		if (*out == NULL) {
-			log_error("table.full", "user=%s", id->text);
-			return ACCOUNT_FULL;
-		}
-	}
+	*out = table_find(all->table, id);
+	if (*out == NULL)
+		*out = make_slot(all, id);
+	if (*out == NULL)
+		return ACCOUNT_FULL;
 	if (!slot_is_loaded(*out) && load(all, id, *out) < 0)
 		return ACCOUNT_FAILED;
 	return ACCOUNT_OK;
@@ -248,9 +278,9 @@ static struct entry *new_entry(struct accounts *all, const struct user_id *id)
 	return e;
 }
 
-static void make_room(struct accounts *all)
+static void keep_within(struct accounts *all, unsigned most)
 {
-	while (all->count >= all->max_open && all->oldest != NULL) {
+	while (all->count > most && all->oldest != NULL) {
 		struct entry *e = all->oldest;
 		unlink_idle(all, e);
 		drop(all, e);
@@ -295,7 +325,7 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		return result;
 	struct entry *e = lookup(all, id);
 	if (e == NULL) {
-		make_room(all);
+		keep_within(all, all->max_open - 1);
 		e = new_entry(all, id);
 		if (e == NULL)
 			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
@@ -330,4 +360,5 @@ void account_close(struct accounts *all, struct account *a, bool reusable)
 	}
 	right_release(a->lock, RIGHT_FILES_SHARED);
 	link_idle(all, e);
+	keep_within(all, all->max_open);
 }

@@ -45,7 +45,10 @@ struct accounts;
 struct accounts *accounts_new(struct table *t, const struct accounts_config *c);
 void accounts_free(struct accounts *all);
 
-/* Finds or makes the slot and fills it from disk the first time.  OK, FULL or FAILED. */
+/*
+ * Finds or makes the slot and fills it from disk the first time.  OK, FULL or
+ * FAILED.  Until account_open() the slot may change hands: see slot_is_of().
+ */
 enum account_result account_slot(struct accounts *all, const struct user_id *id, struct slot **out);
 enum account_result account_open(struct accounts *all, const struct user_id *id,
 				 struct account **out);

@@ -23,7 +23,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RECORD_MAX = 1024 };
+enum {
+	RECORD_MAX = 1024,
+	FILE_MAX = 65536, /* more is not even damaged */
+};
 
 static const char layout[] = "holdfast-sync 1\n"
 			     "txid %" PRIu64 "\n"
@@ -51,17 +54,24 @@ static void word_to_salt(uint64_t word, uint8_t salt[8])
 		salt[i] = (uint8_t)word;
 }
 
-int record_write(const char *path, const struct record *r)
+static size_t render(const struct record *r, char text[static RECORD_MAX])
 {
 	const struct wal_position *p = &r->position;
-	char text[RECORD_MAX];
 
-	int len = snprintf(text, sizeof text, layout, r->txid, salt_to_word(p->salt), p->frame,
+	int len = snprintf(text, RECORD_MAX, layout, r->txid, salt_to_word(p->salt), p->frame,
 			   p->sum[0], p->sum[1], p->page_size, p->npages, p->armed ? 1 : 0,
 			   r->failed_since_ms, object_error_name[r->error]);
 	uint64_t crc = crc64_update(0, text, (size_t)len);
-	len += snprintf(text + len, sizeof text - (size_t)len, "crc %016" PRIx64 "\n", crc);
-	return file_replace(path, text, (size_t)len, 0600);
+	len += snprintf(text + len, RECORD_MAX - (size_t)len, "crc %016" PRIx64 "\n", crc);
+	return (size_t)len;
+}
+
+int record_write(const char *path, const struct record *r)
+{
+	char text[RECORD_MAX];
+	size_t len = render(r, text);
+
+	return file_replace(path, text, len, 0600);
 }
 
 static int parse_error(const char *name, enum object_error *out)
@@ -75,26 +85,21 @@ static int parse_error(const char *name, enum object_error *out)
 	return -1;
 }
 
-static int parse(const char *text, size_t len, struct record *out)
+static int parse(const char *text, struct record *out)
 {
-	const char *last = memmem(text, len, "\ncrc ", 5);
-	uint64_t crc, salt;
-	int armed, fields;
+	struct wal_position *p = &out->position;
+	uint64_t salt;
+	int armed;
 	char error[32];
 
-	if (last == NULL || sscanf(last + 5, "%16" SCNx64, &crc) != 1)
-		return -1;
-	if (crc64_update(0, text, (size_t)(last + 1 - text)) != crc)
-		return -1;
 	memset(out, 0, sizeof *out);
-	struct wal_position *p = &out->position;
-	fields = sscanf(text,
-			"holdfast-sync 1\n"
-			"txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
-			"sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
-			"\narmed %d\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
-			&out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
-			&p->npages, &armed, &out->failed_since_ms, error);
+	int fields = sscanf(text,
+			    "holdfast-sync 1\n"
+			    "txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
+			    "sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
+			    "\narmed %d\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
+			    &out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
+			    &p->npages, &armed, &out->failed_since_ms, error);
 	if (fields != 10 || parse_error(error, &out->error) < 0)
 		return -1;
 	word_to_salt(salt, p->salt);
@@ -102,19 +107,27 @@ static int parse(const char *text, size_t len, struct record *out)
 	return 0;
 }
 
+/* What was read must be written the same way again: sscanf() is content with less. */
+static bool is_exactly(const struct record *r, const struct buf *text)
+{
+	char again[RECORD_MAX];
+
+	return render(r, again) == text->len && memcmp(again, text->data, text->len) == 0;
+}
+
 enum record_result record_read(const char *path, struct record *out)
 {
 	struct buf text = BUF_INIT;
 	enum record_result result = RECORD_MISSING;
 
-	switch (file_read(path, RECORD_MAX, &text)) {
+	switch (file_read(path, FILE_MAX, &text)) {
 	case FILE_ABSENT:
 		break;
 	case FILE_FAILED:
 		result = RECORD_FAILED;
 		break;
 	case FILE_OK:
-		if (parse(text.data, text.len, out) == 0)
+		if (parse(text.data, out) == 0 && is_exactly(out, &text))
 			result = RECORD_OK;
 		else
 			log_error("record.damaged", "path=%s bytes=%zu", path, text.len);

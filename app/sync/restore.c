@@ -87,6 +87,8 @@ static void end(struct restore *r, enum restore_result result, enum object_error
 
 static enum restore_result from_request(const struct object_request *q)
 {
+	if (q->error == ERROR_DISK)
+		return RESTORE_FAILED;
 	switch (q->result) {
 	case OBJECT_OK:
 		return RESTORE_DONE;

@@ -263,4 +263,3 @@ enum object_error sync_pull_error(const struct slot *slot, int64_t *patience_ms)
 	*patience_ms = left;
 	return (enum object_error)v.pull_error;
 }
-

@@ -572,8 +572,8 @@ post_times() {
 
 	seen=$(curl -s --max-time 120 -H "Authorization: Bearer $(token "$user")" \
 		-H 'Content-Type: application/json' --data-binary "$4" -o /dev/null \
-		-w '%{http_code}\n' "${@:5}" "$(url)$path?[1-$count]" | sort | uniq -c) || true
-	[ "$(echo $seen)" = "$count 200" ] || fail "of $count answers: ${seen//$'\n'/,}"
+		-w '%{http_code}\n' "${@:5}" "$(url)$path?[1-$count]" | sort | uniq -c | xargs) || true
+	[ "$seen" = "$count 200" ] || fail "of $count answers: $seen"
 }
 
 # time_posts COUNT USER PATH JSON [CURL_ARGUMENTS...]: the same without a judgement;
