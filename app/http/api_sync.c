@@ -13,7 +13,10 @@
 #include <time.h>
 
 /* Below nginx's fastcgi_read_timeout, above the time in which a silent store is given up. */
-enum { SYNC_WAIT_MS = 10 * 1000 };
+enum {
+	SYNC_WAIT_MS = 10 * 1000,
+	GATHER_MS = 100, /* five impatient clicks are one attempt */
+};
 
 static const char *const status_name[] = {
 	[SYNC_IN_STEP] = "ok",
@@ -128,7 +131,7 @@ enum served serve_sync_post(struct service *s, struct exchange *x)
 		return failed(x, &v);
 	if (!s->may_park)
 		return refuse(x, HTTP_UNAVAILABLE, "BUSY", "too many requests are waiting");
-	if (!sync_retry(s->sync, x->slot))
+	if (!sync_retry(s->sync, x->slot, GATHER_MS))
 		return failed(x, &v);
 	x->wait.seen = v.ended;
 	x->wait.ready = attempt_ended;

@@ -91,7 +91,7 @@ static bool waits_for_retry(struct service *s, struct exchange *x, struct userdb
 	x->wait.retried = true;
 	if (v.pushing && clock_mono_ms() - v.began_ms > s->retry_wait_ms)
 		return false;
-	if (!sync_retry(s->sync, x->slot) || !s->may_park)
+	if (!sync_retry(s->sync, x->slot, 0) || !s->may_park)
 		return false;
 	x->wait.seen = v.ended;
 	x->wait.ready = attempt_ended;

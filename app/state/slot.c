@@ -1,5 +1,6 @@
 #include "state/slot.h"
 
+#include "base/clock.h"
 #include "state/slot_words.h"
 
 #include <string.h>
@@ -12,9 +13,11 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->txid = s->txid;
 	out->files = (enum slot_files)s->files;
 	out->conflict = s->conflict != 0;
-	out->pushing = s->owner != 0;
+	out->pusher = s->owner;
+	out->pushing = out->pusher != 0;
 	out->error = s->error;
 	out->failures = s->failures;
+	out->dirty_since_ms = s->dirty_since_ms;
 	out->failed_since_ms = s->failed_since_ms;
 	out->last_success_ms = s->last_success_ms;
 	out->next_attempt_ms = s->next_attempt_ms;
@@ -50,13 +53,21 @@ void slot_load(struct slot *s, const struct slot_saved *saved)
 	s->failures = saved->failed_since_ms != 0;
 	s->failed_since_ms = saved->failed_since_ms;
 	if (saved->dirty)
-		s->committed++;
+		slot_commit(s);
 	s->loaded = 1;
+}
+
+static void note_dirty(struct slot *s)
+{
+	int64_t never = 0;
+
+	atomic_compare_exchange_strong(&s->dirty_since_ms, &never, clock_mono_ms());
 }
 
 void slot_commit(struct slot *s)
 {
 	s->committed++;
+	note_dirty(s);
 }
 
 uint64_t slot_committed(const struct slot *s)
@@ -90,6 +101,9 @@ void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t w
 	s->held_until_ms = 0;
 	s->next_attempt_ms = 0;
 	s->stored = covered;
+	s->dirty_since_ms = 0;
+	if (s->committed != covered)
+		note_dirty(s);
 	if (clears) {
 		s->error = 0;
 		s->clear_at = 0;
@@ -107,6 +121,13 @@ void slot_push_failed(struct slot *s, uint32_t error, int64_t wall_ms, int64_t n
 	s->next_attempt_ms = next_attempt_ms;
 	if (s->failed_since_ms == 0)
 		s->failed_since_ms = wall_ms;
+}
+
+void slot_push_late(struct slot *s, uint32_t error, int64_t wall_ms)
+{
+	s->error = error;
+	s->clear_at = 0;
+	s->failed_since_ms = wall_ms;
 }
 
 void slot_push_put_off(struct slot *s, int64_t next_attempt_ms)

@@ -36,8 +36,10 @@ struct slot_view { /* the words, each read once */
 	enum slot_files files;
 	bool conflict;
 	bool pushing;
+	uint64_t pusher; /* table_worker_mark() of who pushes */
 	uint32_t error; /* of the last failed push; the caller's enum, 0 for none */
 	uint32_t failures; /* in a row */
+	int64_t dirty_since_ms; /* monotonic, nearly; 0: not dirty */
 	int64_t failed_since_ms; /* wall clock; 0: not failed */
 	int64_t last_success_ms; /* wall clock; 0: none since the start */
 	int64_t next_attempt_ms; /* monotonic; 0: at once */
@@ -82,6 +84,8 @@ void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t w
 /* `held` says that until next_attempt_ms not even a waiting user hurries it. */
 void slot_push_failed(struct slot *s, uint32_t error, int64_t wall_ms, int64_t next_attempt_ms,
 		      bool held);
+/* The flag of an attempt that is still under way but has kept the user waiting. */
+void slot_push_late(struct slot *s, uint32_t error, int64_t wall_ms);
 /* Not a failure: the attempt could not be made right now. */
 void slot_push_put_off(struct slot *s, int64_t next_attempt_ms);
 void slot_push_conflict(struct slot *s, bool conflict);

@@ -4,6 +4,7 @@
  * Each field is one atomic word and is written by:
  *	key, id		inside table_change_begin()'s bracket
  *	committed	anybody; only grows
+ *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted	anybody
  *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
@@ -27,6 +28,7 @@ struct slot {
 	_Atomic uint64_t txid;
 	_Atomic uint64_t owner; /* table_worker_mark() of the pusher, 0 for none */
 	_Atomic uint64_t clear_at; /* see slot_push_clears() */
+	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;
 	_Atomic int64_t next_attempt_ms;

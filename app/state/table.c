@@ -249,6 +249,7 @@ static void clear_words(struct slot *s)
 	s->loaded = 0;
 	s->files = FILES_UNKNOWN;
 	s->committed = 0;
+	s->dirty_since_ms = 0;
 	s->stored = 0;
 	s->txid = 0;
 	s->error = 0;

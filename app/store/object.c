@@ -24,6 +24,7 @@ const char *const object_error_name[ERROR_COUNT] = {
 	[ERROR_CONFIG] = "config",
 	[ERROR_DAMAGED] = "damaged",
 	[ERROR_DISK] = "disk",
+	[ERROR_BUSY] = "busy",
 	[ERROR_CONFLICT] = "conflict",
 };
 

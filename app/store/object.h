@@ -48,6 +48,7 @@ enum object_error {
 	ERROR_CONFIG, /* "config": no such bucket, other 4xx */
 	ERROR_DAMAGED, /* "damaged": bytes that are not what they should be */
 	ERROR_DISK, /* "disk": a local file could not be read or written */
+	ERROR_BUSY, /* "busy": no transfer was free in time */
 	ERROR_CONFLICT, /* "conflict": somebody else's history */
 	ERROR_COUNT
 };

@@ -12,18 +12,18 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /*
- * Cached accounts hang in a hash by id and in a list by last use.  An account
- * that is open is in the hash only, so that the list's end is what may go.
+ * Every account is in the hash; the idle ones are in a list, too, the most
+ * recently used first, so that its end is what may go.
  */
 struct entry {
 	struct account account; /* first: an account is its entry */
-	struct entry *same_hash;
-	struct entry *newer;
-	struct entry *older;
+	SLIST_ENTRY(entry) same_hash;
+	TAILQ_ENTRY(entry) idle;
 	ino_t inode; /* of the database when it was opened */
 	bool in_use;
 };
@@ -37,9 +37,8 @@ struct accounts {
 	struct userdb_limits limits;
 	unsigned max_open;
 	unsigned count;
-	struct entry *hash[HASH_SIZE];
-	struct entry *newest;
-	struct entry *oldest;
+	SLIST_HEAD(, entry) hash[HASH_SIZE];
+	TAILQ_HEAD(idle_list, entry) idle;
 };
 
 struct accounts *accounts_new(struct table *t, const struct accounts_config *c)
@@ -51,6 +50,7 @@ struct accounts *accounts_new(struct table *t, const struct accounts_config *c)
 	all->role = c->role;
 	all->limits = c->limits;
 	all->max_open = c->max_open;
+	TAILQ_INIT(&all->idle);
 	return all;
 }
 
@@ -65,52 +65,41 @@ static unsigned hash_of(const struct user_id *id)
 
 static struct entry *lookup(const struct accounts *all, const struct user_id *id)
 {
-	struct entry *e = all->hash[hash_of(id)];
+	struct entry *e;
 
-	while (e != NULL && strcmp(e->account.id.text, id->text) != 0)
-		e = e->same_hash;
+	SLIST_FOREACH(e, &all->hash[hash_of(id)], same_hash)
+	{
+		if (strcmp(e->account.id.text, id->text) == 0)
+			break;
+	}
 	return e;
 }
 
-static void unlink_idle(struct accounts *all, struct entry *e)
-{
-	*(e->newer ? &e->newer->older : &all->newest) = e->older;
-	*(e->older ? &e->older->newer : &all->oldest) = e->newer;
-	e->newer = NULL;
-	e->older = NULL;
-}
-
-static void link_idle(struct accounts *all, struct entry *e)
-{
-	e->older = all->newest;
-	*(all->newest ? &all->newest->newer : &all->oldest) = e;
-	all->newest = e;
-}
-
-/* `e` is not in the list of idle ones. */
+/* `e` is not among the idle ones. */
 static void drop(struct accounts *all, struct entry *e)
 {
-	struct entry **at = &all->hash[hash_of(&e->account.id)];
-
-	while (*at != e)
-		at = &(*at)->same_hash;
-	*at = e->same_hash;
+	SLIST_REMOVE(&all->hash[hash_of(&e->account.id)], e, entry, same_hash);
 	all->count--;
 	userdb_close(e->account.db);
-	if (e->account.lock >= 0)
-		close(e->account.lock);
+	close(e->account.lock);
 	free(e);
+}
+
+static void keep_within(struct accounts *all, unsigned most)
+{
+	struct entry *e;
+
+	while (all->count > most && (e = TAILQ_LAST(&all->idle, idle_list)) != NULL) {
+		TAILQ_REMOVE(&all->idle, e, idle);
+		drop(all, e);
+	}
 }
 
 void accounts_free(struct accounts *all)
 {
 	if (all == NULL)
 		return;
-	while (all->newest != NULL) {
-		struct entry *e = all->newest;
-		unlink_idle(all, e);
-		drop(all, e);
-	}
+	keep_within(all, 0);
 	assert(all->count == 0);
 	free(all->data);
 	free(all);
@@ -272,19 +261,9 @@ static struct entry *new_entry(struct accounts *all, const struct user_id *id)
 	struct entry *e = alloc_zeroed(1, sizeof *e);
 	e->account.id = *id;
 	e->account.lock = lock;
-	e->same_hash = all->hash[hash_of(id)];
-	all->hash[hash_of(id)] = e;
+	SLIST_INSERT_HEAD(&all->hash[hash_of(id)], e, same_hash);
 	all->count++;
 	return e;
-}
-
-static void keep_within(struct accounts *all, unsigned most)
-{
-	while (all->count > most && all->oldest != NULL) {
-		struct entry *e = all->oldest;
-		unlink_idle(all, e);
-		drop(all, e);
-	}
 }
 
 /* A file that was replaced since (a pull, a resolved conflict) has another inode. */
@@ -331,7 +310,7 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
 	} else {
 		assert(!e->in_use);
-		unlink_idle(all, e);
+		TAILQ_REMOVE(&all->idle, e, idle);
 	}
 	e->in_use = true;
 	if (!right_claim(e->account.lock, RIGHT_FILES_SHARED))
@@ -359,6 +338,6 @@ void account_close(struct accounts *all, struct account *a, bool reusable)
 		return;
 	}
 	right_release(a->lock, RIGHT_FILES_SHARED);
-	link_idle(all, e);
+	TAILQ_INSERT_HEAD(&all->idle, e, idle);
 	keep_within(all, all->max_open);
 }

@@ -36,6 +36,8 @@ struct sync {
  * It ends by itself; what came of it is in the slot.
  */
 void push_start(struct sync *s, struct slot *slot);
+/* The failure of a push for which there has been no room for too long. */
+void push_give_up(struct sync *s, struct slot *slot);
 void pull_start(struct sync *s, struct slot *slot);
 
 /*

@@ -96,7 +96,7 @@ static void push_failed(struct push *p, enum object_error error, enum object_res
 	int64_t wait = backoff_wait_ms(retry, v.failures + 1, asked_ms, random_word());
 	if (result == OBJECT_REFUSED && wait < retry->max_ms)
 		wait = retry->max_ms;
-	if (v.failed_since_ms == 0) {
+	if (p->record.failed_since_ms == 0) {
 		p->record.failed_since_ms = now;
 		p->record.error = error;
 		/* Without it a restart would show this user as merely dirty for a while. */
@@ -514,7 +514,8 @@ static int set_paths(struct push *p, const struct user_id *id)
 	return 0;
 }
 
-void push_start(struct sync *s, struct slot *slot)
+/* NULL: another worker is at it, or it cannot be done now. */
+static struct push *push_claim(struct sync *s, struct slot *slot)
 {
 	struct account *account;
 	struct user_id id;
@@ -524,18 +525,18 @@ void push_start(struct sync *s, struct slot *slot)
 	case ACCOUNT_OK:
 		break;
 	case ACCOUNT_BUSY:
-		return;
+		return NULL;
 	case ACCOUNT_NO_FILES:
 		table_clear_due(s->table, slot);
-		return;
+		return NULL;
 	case ACCOUNT_FULL:
 	case ACCOUNT_FAILED:
 		slot_push_put_off(slot, clock_mono_ms() + s->config.retry.max_ms);
-		return;
+		return NULL;
 	}
 	if (account->slot != slot || !right_claim(account->lock, RIGHT_PUSH)) {
 		account_close(s->accounts, account, true);
-		return;
+		return NULL;
 	}
 	struct push *p = alloc_zeroed(1, sizeof *p);
 	p->sync = s;
@@ -543,8 +544,26 @@ void push_start(struct sync *s, struct slot *slot)
 	p->slot = slot;
 	s->pushes++;
 	slot_push_began(slot, s->mark, clock_mono_ms());
-	if (set_paths(p, &id) < 0)
-		push_end(p);
-	else
+	if (set_paths(p, &id) == 0)
+		return p;
+	push_end(p);
+	return NULL;
+}
+
+void push_start(struct sync *s, struct slot *slot)
+{
+	struct push *p = push_claim(s, slot);
+
+	if (p != NULL)
 		push_round(p);
+}
+
+void push_give_up(struct sync *s, struct slot *slot)
+{
+	struct push *p = push_claim(s, slot);
+
+	if (p == NULL)
+		return;
+	p->recorded = record_read(p->record_path, &p->record) == RECORD_OK;
+	push_failed(p, ERROR_BUSY, OBJECT_TRY_LATER, 0);
 }

@@ -21,6 +21,8 @@
 
 enum {
 	IDLE_MS = 250,
+	/* A push that begins so long after the commit had to wait for a transfer. */
+	LATE_MS = 500,
 	SWEEP_MS = 1,
 	MAX_PULLS = 8,
 	TRANSFERS_PER_PULL = 8,
@@ -41,11 +43,29 @@ static void rest(struct sync *s, struct slot *slot)
 		table_set_due(s->table, slot);
 }
 
+/*
+ * Who is silent holds a transfer for silence_ms.  A user who found none free
+ * for so long is to be told no later than the others.
+ */
+static bool has_waited_too_long(const struct sync *s, const struct slot_view *v, int64_t now)
+{
+	return v->failed_since_ms == 0 && slot_is_dirty(v) &&
+	       now - v->dirty_since_ms >= s->config.store.limits.silence_ms;
+}
+
+/* One that found a transfer in the end does not get silence_ms once more. */
+static bool has_begun_too_late(const struct sync *s, const struct slot_view *v, int64_t now)
+{
+	return has_waited_too_long(s, v, now) && v->began_ms - v->dirty_since_ms >= LATE_MS;
+}
+
 static void consider(struct sync *s, struct slot *slot, int64_t now, bool draining)
 {
 	struct slot_view v;
 
 	slot_read(slot, &v);
+	if (v.pusher == s->mark && has_begun_too_late(s, &v, now))
+		slot_push_late(slot, ERROR_BUSY, clock_wall_ms());
 	if (v.pushing && table_pusher_lives(s->table, slot))
 		return;
 	if (v.pull_wanted && v.files != FILES_PRESENT) {
@@ -53,8 +73,12 @@ static void consider(struct sync *s, struct slot *slot, int64_t now, bool draini
 			pull_start(s, slot);
 	} else if (v.conflict || (!slot_is_dirty(&v) && v.failed_since_ms == 0)) {
 		rest(s, slot);
-	} else if (v.next_attempt_ms <= now && s->pushes < s->max_pushes) {
+	} else if (v.next_attempt_ms > now) {
+		return;
+	} else if (s->pushes < s->max_pushes) {
 		push_start(s, slot);
+	} else if (has_waited_too_long(s, &v, now)) {
+		push_give_up(s, slot);
 	}
 }
 
@@ -230,7 +254,7 @@ void sync_look(struct sync *s, struct slot *slot)
 	store_wake(s->store);
 }
 
-bool sync_retry(struct sync *s, struct slot *slot)
+bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms)
 {
 	int64_t now = clock_mono_ms();
 	struct slot_view v;
@@ -240,8 +264,8 @@ bool sync_retry(struct sync *s, struct slot *slot)
 		return true;
 	if (v.held_until_ms > now)
 		return false;
-	/* Those who ask at the same time share one attempt. */
-	slot_hurry(slot, v.ended_ms + HURRY_MS > now ? v.ended_ms + HURRY_MS : now);
+	int64_t at = now + delay_ms;
+	slot_hurry(slot, v.ended_ms + HURRY_MS > at ? v.ended_ms + HURRY_MS : at);
 	sync_look(s, slot);
 	return true;
 }

@@ -50,11 +50,12 @@ void sync_commit(struct slot *slot);
 void sync_look(struct sync *s, struct slot *slot);
 
 /*
- * Try again now instead of at the next attempt's time, unless the store asked
+ * Try again after `delay_ms`, which lets those who ask at the same time share
+ * one attempt, instead of at the next attempt's time, unless the store asked
  * for patience or refused us.  false: no attempt is under way or will be
  * started by this; true: slot_view.ended will move.
  */
-bool sync_retry(struct sync *s, struct slot *slot);
+bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms);
 /* A pull of a user that has no local database; slot_view.ended moves when it is over. */
 void sync_pull(struct sync *s, struct slot *slot);
 /* Why a pull gave nothing a moment ago, and how long to be patient; ERROR_NONE: it did not fail. */
