@@ -47,7 +47,7 @@ bool sandbox_in_transaction(const struct sandbox *s);
 void sandbox_allow_writes(struct sandbox *s, bool writes);
 
 /*
- * The rest is for db/stmt.c.
+ * The rest is for stmt.c and sql_error.c.
  *
  * Some PRAGMAs act while they are prepared.  Therefore a setting is ignored
  * while preparing, and only seen, unless it is prepared between

@@ -8,8 +8,6 @@
 
 #include <assert.h>
 #include <sqlite3.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,153 +27,6 @@ struct stmt {
 	struct timespec start;
 };
 
-static const struct {
-	int rc;
-	const char *code;
-} codes[] = {
-	{ SQLITE_ABORT, "SQLITE_ABORT" },
-	{ SQLITE_AUTH, "SQLITE_AUTH" },
-	{ SQLITE_BUSY, "SQLITE_BUSY" },
-	{ SQLITE_CANTOPEN, "SQLITE_CANTOPEN" },
-	{ SQLITE_CONSTRAINT, "SQLITE_CONSTRAINT" },
-	{ SQLITE_CORRUPT, "SQLITE_CORRUPT" },
-	{ SQLITE_FULL, "SQLITE_FULL" },
-	{ SQLITE_INTERNAL, "SQLITE_INTERNAL" },
-	{ SQLITE_INTERRUPT, "SQLITE_INTERRUPT" },
-	{ SQLITE_IOERR, "SQLITE_IOERR" },
-	{ SQLITE_LOCKED, "SQLITE_LOCKED" },
-	{ SQLITE_MISMATCH, "SQLITE_MISMATCH" },
-	{ SQLITE_MISUSE, "SQLITE_MISUSE" },
-	{ SQLITE_NOLFS, "SQLITE_NOLFS" },
-	{ SQLITE_NOMEM, "SQLITE_NOMEM" },
-	{ SQLITE_NOTADB, "SQLITE_NOTADB" },
-	{ SQLITE_NOTFOUND, "SQLITE_NOTFOUND" },
-	{ SQLITE_PERM, "SQLITE_PERM" },
-	{ SQLITE_PROTOCOL, "SQLITE_PROTOCOL" },
-	{ SQLITE_RANGE, "SQLITE_RANGE" },
-	{ SQLITE_READONLY, "SQLITE_READONLY" },
-	{ SQLITE_SCHEMA, "SQLITE_SCHEMA" },
-	{ SQLITE_TOOBIG, "SQLITE_TOOBIG" },
-}, extended_codes[] = {
-	{ SQLITE_CONSTRAINT_CHECK, "SQLITE_CONSTRAINT_CHECK" },
-	{ SQLITE_CONSTRAINT_COMMITHOOK, "SQLITE_CONSTRAINT_COMMITHOOK" },
-	{ SQLITE_CONSTRAINT_DATATYPE, "SQLITE_CONSTRAINT_DATATYPE" },
-	{ SQLITE_CONSTRAINT_FOREIGNKEY, "SQLITE_CONSTRAINT_FOREIGNKEY" },
-	{ SQLITE_CONSTRAINT_FUNCTION, "SQLITE_CONSTRAINT_FUNCTION" },
-	{ SQLITE_CONSTRAINT_NOTNULL, "SQLITE_CONSTRAINT_NOTNULL" },
-	{ SQLITE_CONSTRAINT_PINNED, "SQLITE_CONSTRAINT_PINNED" },
-	{ SQLITE_CONSTRAINT_PRIMARYKEY, "SQLITE_CONSTRAINT_PRIMARYKEY" },
-	{ SQLITE_CONSTRAINT_ROWID, "SQLITE_CONSTRAINT_ROWID" },
-	{ SQLITE_CONSTRAINT_TRIGGER, "SQLITE_CONSTRAINT_TRIGGER" },
-	{ SQLITE_CONSTRAINT_UNIQUE, "SQLITE_CONSTRAINT_UNIQUE" },
-	{ SQLITE_CONSTRAINT_VTAB, "SQLITE_CONSTRAINT_VTAB" },
-};
-
-void stmt_error_set(struct stmt_error *e, const char *code, const char *fmt, ...)
-{
-	va_list args;
-
-	e->code = code;
-	e->extended_code = NULL;
-	va_start(args, fmt);
-	(void)vsnprintf(e->message, sizeof e->message, fmt, args);
-	va_end(args);
-}
-
-static const char *code_of(int rc)
-{
-	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-		if (codes[i].rc == (rc & 0xff))
-			return codes[i].code;
-	return "SQLITE_UNKNOWN";
-}
-
-static const char *extended_code_of(int rc)
-{
-	for (size_t i = 0; i < sizeof extended_codes / sizeof *extended_codes; i++)
-		if (extended_codes[i].rc == rc)
-			return extended_codes[i].code;
-	return NULL;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-
-	return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-/* SQLite has one code for all that is wrong with a text; only its words tell. */
-static bool is_syntax_error(const char *message)
-{
-	return ends_with(message, ": syntax error") || strcmp(message, "incomplete input") == 0 ||
-	       strncmp(message, "unrecognized token:", 19) == 0 ||
-	       strcmp(message, "parser stack overflow") == 0;
-}
-
-/* After these the connection may be no good, or its file. */
-static void note_damage(struct sandbox *s, int rc)
-{
-	switch (rc & 0xff) {
-	case SQLITE_CANTOPEN:
-	case SQLITE_CORRUPT:
-	case SQLITE_IOERR:
-	case SQLITE_NOMEM:
-	case SQLITE_NOTADB:
-	case SQLITE_PROTOCOL:
-		log_error("statement.failed", "code=%s extended=%d", code_of(rc), rc);
-		sandbox_taint(s);
-		break;
-	case SQLITE_FULL:
-		log_warn("statement.no_space", "extended=%d", rc);
-		break;
-	default:
-		break;
-	}
-}
-
-/* What the sandbox stopped is told in its words.  false: it was not the sandbox. */
-static bool translate_refusal(struct sandbox *s, int rc, struct stmt_error *e)
-{
-	const char *denial = sandbox_denial(s);
-	const char *timeout = sandbox_timeout(s);
-
-	if (denial != NULL)
-		stmt_error_set(e, "SQLITE_AUTH", "%s", denial);
-	else if (timeout != NULL && (rc & 0xff) == SQLITE_INTERRUPT)
-		stmt_error_set(e, "SQLITE_INTERRUPT", "%s", timeout);
-	else if (!sandbox_writes(s) && (rc & 0xff) == SQLITE_READONLY)
-		stmt_error_set(e, "SQLITE_READONLY", "the token allows reading only");
-	else
-		return false;
-	return true;
-}
-
-static void translate(struct sandbox *s, struct stmt_error *e)
-{
-	struct sqlite3 *db = sandbox_sqlite(s);
-	int rc = sqlite3_extended_errcode(db);
-
-	if (translate_refusal(s, rc, e))
-		return;
-	stmt_error_set(e, code_of(rc), "SQLite error: %s", sqlite3_errmsg(db));
-	e->extended_code = extended_code_of(rc);
-	note_damage(s, rc);
-}
-
-static void translate_prepare(struct sandbox *s, struct stmt_error *e)
-{
-	struct sqlite3 *db = sandbox_sqlite(s);
-
-	translate(s, e);
-	if (strcmp(e->code, "SQLITE_UNKNOWN") != 0)
-		return;
-	if (is_syntax_error(sqlite3_errmsg(db)))
-		e->code = "SQL_PARSE_ERROR";
-	else if (sqlite3_error_offset(db) >= 0)
-		e->code = "SQL_INPUT_ERROR";
-}
-
 /* With the NUL counted in, SQLite reads the text where it is; otherwise it copies all of it. */
 static sqlite3_stmt *prepare(struct sandbox *s, const char *sql, size_t len, size_t *used, int *rc)
 {
@@ -194,9 +45,9 @@ static sqlite3_stmt *prepare(struct sandbox *s, const char *sql, size_t len, siz
 	return handle;
 }
 
-static void refuse_nul(struct stmt_error *e)
+static void refuse_nul(struct sql_error *e)
 {
-	stmt_error_set(e, "SQL_PARSE_ERROR", "the SQL text contains U+0000");
+	sql_error_set(e, "SQL_PARSE_ERROR", "the SQL text contains U+0000");
 }
 
 static struct stmt *make(struct sandbox *s, sqlite3_stmt *handle, const char *sql, size_t len)
@@ -214,7 +65,7 @@ static struct stmt *make(struct sandbox *s, sqlite3_stmt *handle, const char *sq
 }
 
 enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t len, size_t *used,
-				     struct stmt **out, struct stmt_error *e)
+				     struct stmt **out, struct sql_error *e)
 {
 	size_t at = 0, n = 0;
 	sqlite3_stmt *handle = NULL;
@@ -226,7 +77,7 @@ enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t 
 		sandbox_begin_prepare(s);
 		handle = prepare(s, sql + at, len - at, &n, &rc);
 		if (rc != SQLITE_OK) {
-			translate_prepare(s, e);
+			sql_error_of_prepare(s, e);
 			return STMT_REFUSED;
 		}
 		/* SQLite stops early at a NUL only. */
@@ -241,7 +92,7 @@ enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t 
 		return STMT_EMPTY;
 	*out = make(s, handle, sql + (at - n), len - (at - n));
 	if (!sandbox_writes(s) && stmt_may_write(*out)) {
-		stmt_error_set(e, "SQLITE_READONLY", "the token allows reading only");
+		sql_error_set_readonly(e);
 		stmt_free(*out);
 		*out = NULL;
 		return STMT_REFUSED;
@@ -250,7 +101,7 @@ enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t 
 }
 
 int stmt_prepare_one(struct sandbox *s, const char *sql, size_t len, struct stmt **out,
-		     struct stmt_error *e)
+		     struct sql_error *e)
 {
 	size_t used;
 
@@ -263,14 +114,14 @@ int stmt_prepare_one(struct sandbox *s, const char *sql, size_t len, struct stmt
 	case STMT_READY:
 		break;
 	case STMT_EMPTY:
-		stmt_error_set(e, "SQL_NO_STATEMENT", "the SQL text contains no statement");
+		sql_error_set(e, "SQL_NO_STATEMENT", "the SQL text contains no statement");
 		return -1;
 	case STMT_REFUSED:
 		return -1;
 	}
 	if (sql_is_blank(sql + used, len - used))
 		return 0;
-	stmt_error_set(e, "SQL_MANY_STATEMENTS", "the SQL text contains more than one statement");
+	sql_error_set(e, "SQL_MANY_STATEMENTS", "the SQL text contains more than one statement");
 	stmt_free(*out);
 	*out = NULL;
 	return -1;
@@ -305,22 +156,22 @@ static int bind(struct stmt *st, int param, const struct stmt_value *v)
 	return SQLITE_MISUSE;
 }
 
-static int give(struct stmt *st, int param, const struct stmt_value *v, struct stmt_error *e)
+static int give(struct stmt *st, int param, const struct stmt_value *v, struct sql_error *e)
 {
 	if (bind(st, param, v) != SQLITE_OK) {
-		translate(st->sandbox, e);
+		sql_error_of_call(st->sandbox, e);
 		return -1;
 	}
 	st->given[param - 1] = true;
 	return 0;
 }
 
-int stmt_bind_next(struct stmt *st, const struct stmt_value *v, struct stmt_error *e)
+int stmt_bind_next(struct stmt *st, const struct stmt_value *v, struct sql_error *e)
 {
 	st->ngiven++;
 	if (st->ngiven > st->nparams) {
-		stmt_error_set(e, "ARGS_INVALID", "more arguments than the %d parameters",
-			       st->nparams);
+		sql_error_set(e, "ARGS_INVALID", "more arguments than the %d parameters",
+			      st->nparams);
 		return -1;
 	}
 	return give(st, st->ngiven, v, e);
@@ -328,7 +179,7 @@ int stmt_bind_next(struct stmt *st, const struct stmt_value *v, struct stmt_erro
 
 /* One name without a prefix may stand for a parameter with each of them. */
 int stmt_bind_name(struct stmt *st, const char *name, size_t len, const struct stmt_value *v,
-		   struct stmt_error *e)
+		   struct sql_error *e)
 {
 	static const char prefixes[] = ":@$";
 	struct buf full = BUF_INIT;
@@ -352,14 +203,14 @@ int stmt_bind_name(struct stmt *st, const char *name, size_t len, const struct s
 	return result;
 }
 
-int stmt_bind_end(struct stmt *st, struct stmt_error *e)
+int stmt_bind_end(struct stmt *st, struct sql_error *e)
 {
 	for (int param = 1; param <= st->nparams; param++) {
 		if (st->given[param - 1])
 			continue;
 		const char *name = sqlite3_bind_parameter_name(st->handle, param);
-		stmt_error_set(e, "ARGS_INVALID", "no value for parameter %d%s%.60s", param,
-			       name ? " " : "", name ? name : "");
+		sql_error_set(e, "ARGS_INVALID", "no value for parameter %d%s%.60s", param,
+			      name ? " " : "", name ? name : "");
 		return -1;
 	}
 	return 0;
@@ -378,9 +229,9 @@ static int prepare_setting(struct stmt *st)
 	return rc;
 }
 
-static enum stmt_stepped fail(struct stmt *st, struct stmt_error *e)
+static enum stmt_stepped fail(struct stmt *st, struct sql_error *e)
 {
-	translate(st->sandbox, e);
+	sql_error_of_call(st->sandbox, e);
 	return STMT_FAILED;
 }
 
@@ -398,13 +249,13 @@ static int start(struct stmt *st)
 	return SQLITE_OK;
 }
 
-enum stmt_stepped stmt_step(struct stmt *st, struct stmt_error *e)
+enum stmt_stepped stmt_step(struct stmt *st, struct sql_error *e)
 {
 	struct sandbox *s = st->sandbox;
 
 	if (!st->started) {
 		if (!sandbox_begin_statement(s)) {
-			stmt_error_set(e, "SQLITE_INTERRUPT", "%s", sandbox_timeout(s));
+			sql_error_set(e, "SQLITE_INTERRUPT", "%s", sandbox_timeout(s));
 			return STMT_FAILED;
 		}
 		if (start(st) != SQLITE_OK)
@@ -427,7 +278,7 @@ enum stmt_stepped stmt_step(struct stmt *st, struct stmt_error *e)
  */
 void stmt_abort(struct stmt *st)
 {
-	struct stmt_error ignored;
+	struct sql_error ignored;
 
 	if (stmt_may_write(st)) {
 		sqlite3_interrupt(sandbox_sqlite(st->sandbox));

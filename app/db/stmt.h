@@ -1,6 +1,6 @@
 /*
  * One SQL statement of a user, in the sandbox: text and values in, rows and
- * counts out, and every failure as a code and a message that clients know.
+ * counts out.
  *
  *	stmt_prepare_one()	or stmt_prepare_next() through a longer text
  *	stmt_bind_next()	for each argument in order, or
@@ -17,21 +17,14 @@
 #ifndef DB_STMT_H
 #define DB_STMT_H
 
+#include "db/sql_error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct sandbox;
 struct stmt;
-
-struct stmt_error {
-	const char *code; /* of a fixed set: "SQLITE_CONSTRAINT", "ARGS_INVALID" */
-	const char *extended_code; /* NULL if there is none */
-	char message[512];
-};
-
-void stmt_error_set(struct stmt_error *e, const char *code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 
 enum stmt_type { STMT_NULL, STMT_INTEGER, STMT_REAL, STMT_TEXT, STMT_BLOB };
 
@@ -51,21 +44,21 @@ enum stmt_prepared {
 
 /* The text is exactly one statement; if not, SQL_NO_STATEMENT or SQL_MANY_STATEMENTS.  0 or -1. */
 int stmt_prepare_one(struct sandbox *s, const char *sql, size_t len, struct stmt **out,
-		     struct stmt_error *e);
+		     struct sql_error *e);
 /* The first statement of the text; `used` says where the next one may start. */
 enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t len, size_t *used,
-				     struct stmt **out, struct stmt_error *e);
+				     struct stmt **out, struct sql_error *e);
 void stmt_free(struct stmt *st);
 
 /*
  * Values are copied.  A name may come with or without its prefix and may be
  * one that the statement does not have.  -1: refused.
  */
-int stmt_bind_next(struct stmt *st, const struct stmt_value *v, struct stmt_error *e);
+int stmt_bind_next(struct stmt *st, const struct stmt_value *v, struct sql_error *e);
 int stmt_bind_name(struct stmt *st, const char *name, size_t len, const struct stmt_value *v,
-		   struct stmt_error *e);
+		   struct sql_error *e);
 /* -1: ARGS_INVALID, unless every parameter has a value and no value is left over. */
-int stmt_bind_end(struct stmt *st, struct stmt_error *e);
+int stmt_bind_end(struct stmt *st, struct sql_error *e);
 
 enum stmt_stepped {
 	STMT_ROW,
@@ -73,7 +66,7 @@ enum stmt_stepped {
 	STMT_FAILED, /* the statement has no effect, as far as SQLite can */
 };
 
-enum stmt_stepped stmt_step(struct stmt *st, struct stmt_error *e);
+enum stmt_stepped stmt_step(struct stmt *st, struct sql_error *e);
 /* After STMT_ROW: give up, with no effect.  That can end the transaction around it. */
 void stmt_abort(struct stmt *st);
 

@@ -117,7 +117,7 @@ out:
 }
 
 /* Where there is no result to put it in, a failed statement is a failed request. */
-static void refuse(struct exchange *x, const struct stmt_error *e)
+static void refuse(struct exchange *x, const struct sql_error *e)
 {
 	bool busy = strcmp(e->code, "SQLITE_BUSY") == 0;
 
@@ -130,7 +130,7 @@ void hrana_execute(struct exchange *x, struct userdb *db)
 {
 	struct json_doc *doc = read_request(x, check_execute);
 	struct hrana_stream stream;
-	struct stmt_error e;
+	struct sql_error e;
 
 	if (doc == NULL)
 		return;

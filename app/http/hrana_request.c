@@ -19,7 +19,7 @@ static const char *check_close(struct hrana_check *c, const struct json *request
 	return NULL;
 }
 
-static int run_close(struct hrana_stream *s, const struct json *request, struct stmt_error *e)
+static int run_close(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	(void)s;
 	(void)request;
@@ -32,7 +32,7 @@ static const char *check_execute(struct hrana_check *c, const struct json *reque
 	return hrana_stmt_check(json_get(request, "stmt"), &c->store);
 }
 
-static int run_execute(struct hrana_stream *s, const struct json *request, struct stmt_error *e)
+static int run_execute(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	json_key(s->out, "result");
 	return hrana_stmt_run(s, json_get(request, "stmt"), e);
@@ -53,7 +53,7 @@ static const char *check_batch(struct hrana_check *c, const struct json *request
 	return why;
 }
 
-static int run_batch(struct hrana_stream *s, const struct json *request, struct stmt_error *e)
+static int run_batch(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	(void)e;
 	json_key(s->out, "result");
@@ -71,7 +71,7 @@ static const char *check_sql(struct hrana_check *c, const struct json *request)
 	return hrana_sql_check(request, &c->store);
 }
 
-static int run_describe(struct hrana_stream *s, const struct json *request, struct stmt_error *e)
+static int run_describe(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	json_key(s->out, "result");
 	return hrana_describe(s, request, e);
@@ -105,18 +105,18 @@ static const char *check_store_sql(struct hrana_check *c, const struct json *req
 	return why;
 }
 
-static int run_store_sql(struct hrana_stream *s, const struct json *request, struct stmt_error *e)
+static int run_store_sql(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	switch (store_sql(&s->store, request)) {
 	case HRANA_STORED:
 		return 0;
 	case HRANA_STORE_FULL:
-		stmt_error_set(e, "SQL_STORE_TOO_MANY", "more than %d SQL texts are stored",
-			       HRANA_STORE_MAX);
+		sql_error_set(e, "SQL_STORE_TOO_MANY", "more than %d SQL texts are stored",
+			      HRANA_STORE_MAX);
 		return -1;
 	case HRANA_STORE_TOO_LONG:
-		stmt_error_set(e, "SQL_STORE_TOO_LARGE",
-			       "a stored SQL text may have %d bytes at most", HRANA_STORE_TEXT_MAX);
+		sql_error_set(e, "SQL_STORE_TOO_LARGE",
+			      "a stored SQL text may have %d bytes at most", HRANA_STORE_TEXT_MAX);
 		return -1;
 	}
 	return -1;
@@ -139,7 +139,7 @@ static const char *check_close_sql(struct hrana_check *c, const struct json *req
 	return why;
 }
 
-static int run_close_sql(struct hrana_stream *s, const struct json *request, struct stmt_error *e)
+static int run_close_sql(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	(void)e;
 	close_sql(&s->store, request);
@@ -154,7 +154,7 @@ static const char *check_nothing(struct hrana_check *c, const struct json *reque
 }
 
 static int run_get_autocommit(struct hrana_stream *s, const struct json *request,
-			      struct stmt_error *e)
+			      struct sql_error *e)
 {
 	(void)request;
 	(void)e;
@@ -180,7 +180,7 @@ struct kind {
 	const char *name;
 	const char *(*check)(struct hrana_check *c, const struct json *request);
 	/* Appends members to the response; -1: the error. */
-	int (*run)(struct hrana_stream *s, const struct json *request, struct stmt_error *e);
+	int (*run)(struct hrana_stream *s, const struct json *request, struct sql_error *e);
 	bool (*would_write)(struct hrana_stream *s, const struct json *request);
 };
 
@@ -219,7 +219,7 @@ const char *hrana_request_check(struct hrana_check *c, const struct json *reques
 	return why;
 }
 
-static void put_error(struct json_writer *w, const struct stmt_error *e)
+static void put_error(struct json_writer *w, const struct sql_error *e)
 {
 	json_open_object(w);
 	json_key(w, "type");
@@ -233,7 +233,7 @@ void hrana_request_run(struct hrana_stream *s, const struct json *request)
 {
 	const struct kind *kind = kind_of(request);
 	struct json_mark mark = json_mark(s->out);
-	struct stmt_error e;
+	struct sql_error e;
 
 	assert(kind != NULL);
 	json_open_object(s->out);

@@ -53,21 +53,21 @@ static bool is_due(const struct hrana_stream *s, const struct json *step, const 
 }
 
 /* NULL: no error.  It is kept until the results are written, which come first. */
-static struct stmt_error *run_step(struct hrana_stream *s, const struct json *step)
+static struct sql_error *run_step(struct hrana_stream *s, const struct json *step)
 {
 	struct json_mark mark = json_mark(s->out);
-	struct stmt_error e;
+	struct sql_error e;
 
 	if (hrana_stmt_run(s, json_get(step, "stmt"), &e) == 0)
 		return NULL;
 	json_rewind(s->out, mark);
 	json_put_null(s->out);
-	struct stmt_error *kept = alloc_zeroed(1, sizeof *kept);
+	struct sql_error *kept = alloc_zeroed(1, sizeof *kept);
 	*kept = e;
 	return kept;
 }
 
-static void put_errors(struct json_writer *w, struct stmt_error *const *errors, size_t n)
+static void put_errors(struct json_writer *w, struct sql_error *const *errors, size_t n)
 {
 	json_key(w, "step_errors");
 	json_open_array(w);
@@ -83,7 +83,7 @@ static void put_errors(struct json_writer *w, struct stmt_error *const *errors, 
 void hrana_steps_run(struct hrana_stream *s, const struct json *batch)
 {
 	size_t n = hrana_steps_count(batch), i = 0;
-	struct stmt_error **errors = alloc_zeroed(n, sizeof(struct stmt_error *));
+	struct sql_error **errors = alloc_zeroed(n, sizeof(struct sql_error *));
 	bool *succeeded = alloc_zeroed(n, sizeof *succeeded);
 
 	json_open_object(s->out);

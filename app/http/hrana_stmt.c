@@ -95,7 +95,7 @@ const char *hrana_stmt_check(const struct json *stmt, const struct hrana_store *
 }
 
 static int prepare(struct hrana_stream *s, const struct json *holder, struct stmt **out,
-		   struct stmt_error *e)
+		   struct sql_error *e)
 {
 	struct hrana_sql sql = find_sql(holder, &s->store);
 
@@ -112,7 +112,7 @@ static const struct json *first(const struct json *list)
 	return list != NULL ? list->first : NULL;
 }
 
-static int bind(struct stmt *st, const struct json *stmt, struct stmt_error *e)
+static int bind(struct stmt *st, const struct json *stmt, struct sql_error *e)
 {
 	const struct json *args = hrana_get(stmt, "args");
 	const struct json *named = hrana_get(stmt, "named_args");
@@ -121,8 +121,8 @@ static int bind(struct stmt *st, const struct json *stmt, struct stmt_error *e)
 	int result = 0;
 
 	if (count(args) > 0 && count(named) > 0) {
-		stmt_error_set(e, "ARGS_BOTH_POSITIONAL_AND_NAMED",
-			       "arguments must be either positional or named");
+		sql_error_set(e, "ARGS_BOTH_POSITIONAL_AND_NAMED",
+			      "arguments must be either positional or named");
 		return -1;
 	}
 	for (const struct json *v = first(args); v != NULL && result == 0; v = v->next) {
@@ -155,7 +155,7 @@ static void put_columns(struct json_writer *w, const struct stmt *st)
 	json_close_array(w);
 }
 
-static int put_row(struct hrana_stream *s, const struct stmt *st, struct stmt_error *e)
+static int put_row(struct hrana_stream *s, const struct stmt *st, struct sql_error *e)
 {
 	int n = stmt_column_count(st);
 
@@ -175,7 +175,7 @@ static int put_row(struct hrana_stream *s, const struct stmt *st, struct stmt_er
  * The first step comes before the columns, because it may find a newer schema.
  * A statement without columns never fails for want of room: it is done by then.
  */
-static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, struct stmt_error *e)
+static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, struct sql_error *e)
 {
 	enum stmt_stepped stepped = stmt_step(st, e);
 
@@ -230,7 +230,7 @@ static bool wants_rows(const struct json *stmt)
 	return v == NULL || v->boolean;
 }
 
-int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct stmt_error *e)
+int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct sql_error *e)
 {
 	struct stmt *st = NULL;
 	int result = -1;
@@ -261,7 +261,7 @@ static void put_params(struct json_writer *w, const struct stmt *st)
 	json_close_array(w);
 }
 
-int hrana_describe(struct hrana_stream *s, const struct json *holder, struct stmt_error *e)
+int hrana_describe(struct hrana_stream *s, const struct json *holder, struct sql_error *e)
 {
 	struct stmt *st = NULL;
 
@@ -279,7 +279,7 @@ int hrana_describe(struct hrana_stream *s, const struct json *holder, struct stm
 	return hrana_stream_room(s, 0, e);
 }
 
-static int run_to_the_end(struct stmt *st, struct stmt_error *e)
+static int run_to_the_end(struct stmt *st, struct sql_error *e)
 {
 	enum stmt_stepped stepped;
 
@@ -291,7 +291,7 @@ static int run_to_the_end(struct stmt *st, struct stmt_error *e)
 	return stepped == STMT_DONE ? 0 : -1;
 }
 
-int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct stmt_error *e)
+int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct sql_error *e)
 {
 	struct hrana_sql sql = find_sql(holder, &s->store);
 	size_t used;
@@ -318,7 +318,7 @@ int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct stm
 bool hrana_sql_would_write(struct hrana_stream *s, const struct json *holder)
 {
 	struct hrana_sql sql = find_sql(holder, &s->store);
-	struct stmt_error ignored;
+	struct sql_error ignored;
 	bool writes = false;
 	struct stmt *st;
 	size_t used;

@@ -17,10 +17,10 @@ const char *hrana_sql_check(const struct json *holder, const struct hrana_store 
 const char *hrana_stmt_check(const struct json *stmt, const struct hrana_store *store);
 
 /* Appends the result to the answer.  -1: the error, and what was appended is to be rewound. */
-int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct stmt_error *e);
-int hrana_describe(struct hrana_stream *s, const struct json *holder, struct stmt_error *e);
+int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct sql_error *e);
+int hrana_describe(struct hrana_stream *s, const struct json *holder, struct sql_error *e);
 /* Runs all statements up to the first that fails, and appends nothing. */
-int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct stmt_error *e);
+int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct sql_error *e);
 
 /* Whether one of the statements would write; false for what cannot be prepared. */
 bool hrana_sql_would_write(struct hrana_stream *s, const struct json *holder);

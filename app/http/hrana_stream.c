@@ -15,12 +15,12 @@ void hrana_stream_end(struct hrana_stream *s)
 	json_writer_free(s->out);
 }
 
-int hrana_stream_room(const struct hrana_stream *s, size_t more, struct stmt_error *e)
+int hrana_stream_room(const struct hrana_stream *s, size_t more, struct sql_error *e)
 {
 	size_t max = (size_t)sandbox_limits(s->sandbox)->max_result_bytes;
 
 	if (s->body->len <= max && more <= max - s->body->len)
 		return 0;
-	stmt_error_set(e, "RESPONSE_TOO_LARGE", "the response would be larger than %zu bytes", max);
+	sql_error_set(e, "RESPONSE_TOO_LARGE", "the response would be larger than %zu bytes", max);
 	return -1;
 }

@@ -30,6 +30,6 @@ void hrana_stream_end(struct hrana_stream *s);
  * Whether the answer has room for `more` bytes.  -1: it would be larger than
  * all results of one request may be.
  */
-int hrana_stream_room(const struct hrana_stream *s, size_t more, struct stmt_error *e);
+int hrana_stream_room(const struct hrana_stream *s, size_t more, struct sql_error *e);
 
 #endif

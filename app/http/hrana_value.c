@@ -143,7 +143,7 @@ void hrana_value_put(struct json_writer *w, const struct stmt_value *v)
 	json_close_object(w);
 }
 
-void hrana_error_put(struct json_writer *w, const struct stmt_error *e)
+void hrana_error_put(struct json_writer *w, const struct sql_error *e)
 {
 	json_open_object(w);
 	json_key(w, "message");

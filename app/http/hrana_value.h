@@ -23,6 +23,6 @@ int hrana_value_read(const struct json *v, struct buf *blob, struct stmt_value *
 void hrana_value_put(struct json_writer *w, const struct stmt_value *v);
 
 /* {"message":…,"code":…,"extended_code":…} */
-void hrana_error_put(struct json_writer *w, const struct stmt_error *e);
+void hrana_error_put(struct json_writer *w, const struct sql_error *e);
 
 #endif

@@ -6,20 +6,11 @@
 #define STORE_OUTCOME_H
 
 #include "store/backend.h"
-
-/* How a transfer ended, whatever the status. */
-enum outcome_end {
-	END_WHOLE, /* a complete answer */
-	END_CONNECT, /* no address, no connection, no TLS */
-	END_TIMEOUT,
-	END_BROKEN, /* lost in the middle, or not HTTP */
-	END_DISK, /* our body could not be read, or the answer not kept */
-	END_DAMAGED, /* complete, but not what such an answer must be */
-};
+#include "store/transfer.h"
 
 struct outcome_facts {
 	enum object_verb verb;
-	enum outcome_end end;
+	enum transfer_end end;
 	bool begun; /* a byte of the request may have left */
 	int status; /* 0 for none */
 	const char *code; /* <Code> of an error document, or "" */

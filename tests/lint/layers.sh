@@ -80,7 +80,7 @@ check_banned() {
 
 check_direction
 include_only_in '^<sqlite3' '^app/db/'
-include_only_in '^<curl/' '^app/store/s3\.c:'
+include_only_in '^<curl/' '^app/store/(endpoint|transfer)\.c:'
 include_only_in '^<fcgi' '^app/http/fcgi\.[ch]:|^app/http/server\.c:'
 include_only_in '^<yajl/' '^app/base/json_'
 include_only_in '^<expat' '^app/store/xml\.c:'

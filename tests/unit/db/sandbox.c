@@ -16,7 +16,7 @@ struct fixture {
 	struct scratch scratch;
 	struct userdb *db;
 	struct sandbox *sandbox;
-	struct stmt_error e;
+	struct sql_error e;
 };
 
 static int set_up(void **state)
@@ -396,7 +396,7 @@ static void waiting_for_the_lock_is_not_the_statements_time(void **state)
 	};
 	struct fixture *f = *state;
 	struct userdb *waiting = NULL;
-	struct stmt_error e;
+	struct sql_error e;
 	struct stmt *st = NULL;
 
 	allow(f, "CREATE TABLE t(a)");

@@ -15,7 +15,7 @@ struct fixture {
 	struct scratch scratch;
 	struct userdb *db;
 	struct sandbox *sandbox;
-	struct stmt_error e;
+	struct sql_error e;
 };
 
 static int set_up(void **state)
@@ -113,7 +113,7 @@ static void nul_in_the_text_is_refused_wherever_it_is(void **state)
 		{ "SELECT 1 --\0", 12 },
 	};
 	struct fixture *f = *state;
-	struct stmt_error e;
+	struct sql_error e;
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		expect_refused(f, table[i].sql, table[i].len, "SQL_PARSE_ERROR");

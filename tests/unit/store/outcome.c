@@ -112,7 +112,7 @@ static void what_was_never_sent_may_be_tried_later(void **state)
 static void what_broke_after_sending_began_is_unknown(void **state)
 {
 	static const struct {
-		enum outcome_end end;
+		enum transfer_end end;
 		enum object_error error;
 	} rows[] = {
 		{ END_CONNECT, ERROR_CONNECT },
@@ -156,7 +156,7 @@ static void only_no_such_key_to_a_get_is_absence(void **state)
 			for (int status = 0; status < 1000; status++) {
 				for (size_t code = 0; code < 4; code++) {
 					struct outcome_facts f = { (enum object_verb)verb,
-								   (enum outcome_end)end,
+								   (enum transfer_end)end,
 								   status > 0,
 								   status,
 								   codes[code],
