@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "db/wal.h"
 
+#include <assert.h>
 #include <sqlite3.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ static enum checkpoint_result result_of(enum wal_result result)
 
 /* What has to be done with the write lock held before a page is copied. */
 struct before_copy {
-	const struct wal_position *at; /* must be the end; NULL: secure() sees to what is not */
+	const struct wal_position *at; /* must be the end, unless secure() sees to what is not */
 	int (*arm)(void *owner);
 	int (*secure)(void *owner, struct userdb *reader);
 	void *owner;
@@ -71,8 +72,9 @@ struct before_copy {
 static enum checkpoint_result prepare(const struct before_copy *b, struct userdb *copier,
 				      const struct wal_index *now)
 {
-	if (b->at == NULL)
+	if (b->secure != NULL)
 		return b->secure(b->owner, copier) < 0 ? CHECKPOINT_FAILED : CHECKPOINT_DONE;
+	assert(b->at != NULL);
 	if (!is_end(b->at, now))
 		return CHECKPOINT_LATER;
 	return b->arm(b->owner) < 0 ? CHECKPOINT_FAILED : CHECKPOINT_DONE;

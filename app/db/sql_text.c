@@ -6,9 +6,10 @@
 
 static size_t count_space(const char *text, size_t len)
 {
+	static const char space[] = { ' ', '\t', '\n', '\f', '\r' };
 	size_t n = 0;
 
-	while (n < len && memchr(" \t\n\f\r", text[n], 5) != NULL)
+	while (n < len && memchr(space, text[n], sizeof space) != NULL)
 		n++;
 	return n;
 }

@@ -351,7 +351,7 @@ static double ms_since(const struct timespec *start)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)(now.tv_sec - start->tv_sec) * 1e3 +
-	       (double)((now.tv_nsec - start->tv_nsec) / 1000) / 1e3;
+	       (double)(now.tv_nsec - start->tv_nsec) / 1e6;
 }
 
 /*

@@ -5,6 +5,7 @@
 #include "store/backend.h"
 #include "store/xml.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -83,10 +84,14 @@ static int read_size(struct listing *l, const char *text)
 static int read_modified(struct listing *l, const char *text)
 {
 	struct tm utc = { 0 };
-	int ms = 0;
+	long ms = 0;
 	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
 
-	if (rest == NULL || (*rest != 'Z' && sscanf(rest, ".%3dZ", &ms) != 1) || ms < 0)
+	if (rest == NULL)
+		return 0;
+	if (rest[0] == '.' && isdigit((unsigned char)rest[1]))
+		ms = strtol(rest + 1, NULL, 10);
+	if (ms > 999)
 		return 0;
 	l->modified_ms = (int64_t)timegm(&utc) * 1000 + ms;
 	return 0;

@@ -120,7 +120,7 @@ static int find_socket(const struct transfer *t, int local_port)
 	unsigned n = t->nsockets < SOCKETS_MAX ? t->nsockets : SOCKETS_MAX;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct sockaddr_storage address;
+		struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
 		socklen_t len = sizeof address;
 		int port = 0;
 

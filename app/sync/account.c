@@ -37,7 +37,7 @@ struct accounts {
 	struct userdb_limits limits;
 	unsigned max_open;
 	unsigned count;
-	SLIST_HEAD(, entry) hash[HASH_SIZE];
+	SLIST_HEAD(hash_chain, entry) hash[HASH_SIZE];
 	TAILQ_HEAD(idle_list, entry) idle;
 };
 
@@ -65,13 +65,10 @@ static unsigned hash_of(const struct user_id *id)
 
 static struct entry *lookup(const struct accounts *all, const struct user_id *id)
 {
-	struct entry *e;
+	struct entry *e = SLIST_FIRST(&all->hash[hash_of(id)]);
 
-	SLIST_FOREACH(e, &all->hash[hash_of(id)], same_hash)
-	{
-		if (strcmp(e->account.id.text, id->text) == 0)
-			break;
-	}
+	while (e != NULL && strcmp(e->account.id.text, id->text) != 0)
+		e = SLIST_NEXT(e, same_hash);
 	return e;
 }
 

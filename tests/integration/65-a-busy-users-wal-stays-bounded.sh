@@ -28,7 +28,7 @@ for ((n = 0; n < 50; n++)); do
 	post_times 100 pauses /v1/execute "$(insert 100)"
 	sleep 0.05
 done
-[ "$(wal_mb pauses)" -le 20 ] || fail "the WAL has $(wal_mb pauses) MB though there were pauses"
+[ "$(wal_mb pauses)" -le 10 ] || fail "the WAL has $(wal_mb pauses) MB though there were pauses"
 expect_all_stored pauses 5000
 
 # 5,000 commits of 5 pages: 100 MB.
