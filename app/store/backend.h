@@ -15,6 +15,7 @@ enum { OBJECT_LIST_MAX = 1000000 };
 struct store_methods {
 	void (*free)(struct store *s);
 	void (*start)(struct store *s, struct object_request *r);
+	void (*drop)(struct store *s, struct object_request *r);
 	void (*run)(struct store *s, int64_t wait_ms);
 	void (*wake)(struct store *s);
 };

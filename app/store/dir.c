@@ -419,8 +419,19 @@ static void dir_run(struct store *s, int64_t wait_ms)
 
 		free(batch);
 		batch = next;
-		store_finish(r, perform(d, r));
+		if (r != NULL)
+			store_finish(r, perform(d, r));
 	}
+}
+
+/* Its job stays in line, with nothing to do. */
+static void dir_drop(struct store *s, struct object_request *r)
+{
+	struct job *job = r->transfer;
+
+	(void)s;
+	job->r = NULL;
+	r->transfer = NULL;
 }
 
 static void dir_wake(struct store *s)
@@ -440,7 +451,8 @@ static void dir_free(struct store *s)
 		struct job *job = d->first;
 
 		d->first = job->next;
-		job->r->transfer = NULL;
+		if (job->r != NULL)
+			job->r->transfer = NULL;
 		free(job);
 	}
 	if (d->root >= 0)
@@ -478,6 +490,7 @@ static void remove_leftovers(const struct dir *d)
 static const struct store_methods dir_methods = {
 	.free = dir_free,
 	.start = dir_start,
+	.drop = dir_drop,
 	.run = dir_run,
 	.wake = dir_wake,
 };

@@ -147,6 +147,12 @@ void store_start(struct store *s, struct object_request *r)
 	s->methods->start(s, r);
 }
 
+void store_drop(struct store *s, struct object_request *r)
+{
+	if (r->transfer != NULL)
+		s->methods->drop(s, r);
+}
+
 void store_run(struct store *s, int64_t wait_ms)
 {
 	s->methods->run(s, wait_ms > 0 ? wait_ms : 0);

@@ -7,7 +7,8 @@
  *	store_new()
  *	store_start()	as often as wanted, from inside done() too
  *	store_run()	again and again; done() is called from here only
- *	store_free()	what is still under way is dropped, done() not called;
+ *	store_drop()	forgets one that is under way
+ *	store_free()	forgets all that are;
  *			until then its requests must exist
  *
  * Keys are relative to the store's own prefix.  An object is written once:
@@ -120,6 +121,8 @@ void store_start(struct store *s, struct object_request *r);
  * for something to happen.
  */
 void store_run(struct store *s, int64_t wait_ms);
+/* Forget one that is under way: done() is not called.  Nothing, if it is not. */
+void store_drop(struct store *s, struct object_request *r);
 /* Ends a store_run() that waits.  From any thread. */
 void store_wake(struct store *s);
 /* Start one request and run until it is done: for commands, not for workers. */

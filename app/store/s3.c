@@ -390,10 +390,25 @@ static void s3_wake(struct store *base)
 	transfers_wake(((struct s3 *)base)->transfers);
 }
 
-static void drop(struct job *j)
+static void forget(struct job *j)
 {
 	j->r->transfer = NULL;
 	free_job(j);
+}
+
+static void s3_drop(struct store *base, struct object_request *r)
+{
+	struct s3 *s = (struct s3 *)base;
+	struct job *j = r->transfer, **at = &s->waiting;
+
+	while (*at != NULL && *at != j)
+		at = &(*at)->next;
+	if (*at != NULL) {
+		*at = j->next;
+		if (s->waiting_end == &j->next)
+			s->waiting_end = at;
+	}
+	forget(j);
 }
 
 static void s3_free(struct store *base)
@@ -403,10 +418,10 @@ static void s3_free(struct store *base)
 
 	while ((j = s->waiting) != NULL) {
 		s->waiting = j->next;
-		drop(j);
+		forget(j);
 	}
 	while ((j = transfers_any(s->transfers)) != NULL)
-		drop(j);
+		forget(j);
 	transfers_free(s->transfers);
 	endpoint_release(&s->endpoint);
 	explicit_bzero(s->secret_key, strlen(s->secret_key));
@@ -421,6 +436,7 @@ static void s3_free(struct store *base)
 static const struct store_methods s3_methods = {
 	.free = s3_free,
 	.start = s3_start,
+	.drop = s3_drop,
 	.run = s3_run,
 	.wake = s3_wake,
 };

@@ -314,6 +314,8 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		result = ACCOUNT_BUSY;
 	else if (!slot_is_of(slot, id))
 		result = ACCOUNT_BUSY; /* somebody took the slot over meanwhile */
+	else if (!slot_is_loaded(slot) && load(all, id, slot) < 0)
+		result = ACCOUNT_FAILED; /* it went to another user and came back */
 	else
 		result = open_database(all, e);
 	if (result != ACCOUNT_OK) {

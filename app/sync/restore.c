@@ -33,7 +33,6 @@ struct restore {
 	restore_done *done;
 	void *owner;
 	bool ended;
-	bool freed; /* by its owner, while requests are under way */
 	struct restored outcome;
 
 	struct object_request list;
@@ -41,33 +40,20 @@ struct restore {
 	struct fetch fetches[WINDOW]; /* link i is in fetches[i % WINDOW] */
 	size_t started;
 	size_t applied;
-	unsigned under_way;
 };
-
-static void release(struct restore *r)
-{
-	for (size_t i = 0; i < WINDOW; i++)
-		spill_free(r->fetches[i].request.answer);
-	chain_release(&r->chain);
-	free(r->spill_dir);
-	free(r);
-}
-
-/* The requests under way still point here; the last of them lets go of it. */
-static void request_over(struct restore *r)
-{
-	if (--r->under_way == 0 && r->freed)
-		release(r);
-}
 
 void restore_free(struct restore *r)
 {
 	if (r == NULL)
 		return;
-	r->freed = true;
-	r->ended = true;
-	if (r->under_way == 0)
-		release(r);
+	store_drop(r->store, &r->list);
+	for (size_t i = 0; i < WINDOW; i++) {
+		store_drop(r->store, &r->fetches[i].request);
+		spill_free(r->fetches[i].request.answer);
+	}
+	chain_release(&r->chain);
+	free(r->spill_dir);
+	free(r);
 }
 
 const struct restored *restore_outcome(const struct restore *r)
@@ -75,10 +61,9 @@ const struct restored *restore_outcome(const struct restore *r)
 	return &r->outcome;
 }
 
+/* The owner may free the restore in done(): whoever calls this touches it no more. */
 static void end(struct restore *r, enum restore_result result, enum object_error error)
 {
-	if (r->ended)
-		return;
 	r->ended = true;
 	r->outcome.result = result;
 	r->outcome.error = error;
@@ -202,18 +187,17 @@ static void start_fetches(struct restore *r)
 		f->request.answer = spill_new(r->spill_dir, SPILL_MEMORY);
 		f->request.done = fetched;
 		f->request.owner = f;
-		r->under_way++;
 		store_start(r->store, &f->request);
 	}
 }
 
 static void apply_ready(struct restore *r)
 {
-	while (!r->ended && r->applied < r->chain.count) {
+	while (r->applied < r->chain.count) {
 		struct fetch *f = &r->fetches[r->applied % WINDOW];
 
 		if (r->applied >= r->started || !f->ready)
-			break;
+			return;
 		if (apply(r, &r->chain.links[r->applied], f->request.answer) < 0)
 			return;
 		spill_free(f->request.answer);
@@ -221,8 +205,7 @@ static void apply_ready(struct restore *r)
 		r->applied++;
 		start_fetches(r);
 	}
-	if (!r->ended && r->applied == r->chain.count)
-		end(r, RESTORE_DONE, ERROR_NONE);
+	end(r, RESTORE_DONE, ERROR_NONE);
 }
 
 static void fetched(struct object_request *q)
@@ -230,16 +213,17 @@ static void fetched(struct object_request *q)
 	struct fetch *f = q->owner;
 	struct restore *r = f->restore;
 
-	if (!r->ended && q->result != OBJECT_OK) {
+	if (r->ended)
+		return;
+	if (q->result != OBJECT_OK) {
 		if (q->result == OBJECT_ABSENT)
 			log_error("object.missing", "key=%s", q->key);
 		end(r, from_request(q), q->error ? q->error : ERROR_DAMAGED);
-	} else if (!r->ended) {
+	} else {
 		f->ready = true;
 		r->outcome.bytes += spill_len(q->answer);
 		apply_ready(r);
 	}
-	request_over(r);
 }
 
 static void choose(struct restore *r, const struct object_listing *listing)
@@ -264,17 +248,15 @@ static void choose(struct restore *r, const struct object_listing *listing)
 static void listed(struct object_request *q)
 {
 	struct restore *r = q->owner;
+	struct object_listing listing = q->listing;
 
-	if (!r->ended) {
-		if (q->result == OBJECT_OK)
-			choose(r, &q->listing);
-		else if (q->result == OBJECT_ABSENT)
-			end(r, RESTORE_NO_USER, ERROR_NONE);
-		else
-			end(r, from_request(q), q->error);
-	}
-	object_listing_release(&q->listing);
-	request_over(r);
+	if (q->result == OBJECT_OK)
+		choose(r, &listing);
+	else if (q->result == OBJECT_ABSENT)
+		end(r, RESTORE_NO_USER, ERROR_NONE);
+	else
+		end(r, from_request(q), q->error);
+	object_listing_release(&listing);
 }
 
 struct restore *restore_start(struct store *s, const struct user_id *user, uint64_t txid, int fd,
@@ -293,7 +275,6 @@ struct restore *restore_start(struct store *s, const struct user_id *user, uint6
 	chain_prefix(user, r->list.key);
 	r->list.done = listed;
 	r->list.owner = r;
-	r->under_way = 1;
 	store_start(s, &r->list);
 	return r;
 }

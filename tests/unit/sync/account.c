@@ -8,6 +8,7 @@
 #include "sync/record.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <sqlite3.h>
 
 enum { MAX_OPEN = 4, NSLOTS = 32, PLACES = 64 };
@@ -598,13 +599,121 @@ static void slot_of_a_user_with_an_uncounted_commit_is_not_lost(void **state)
 	assert_true(is_due(f, &alice));
 }
 
+struct asker {
+	const struct fixture *f;
+	struct user_id id;
+};
+
+static int ask_for_slot(void *owner)
+{
+	const struct asker *a = owner;
+	struct slot *s;
+
+	return account_slot(a->f->accounts, &a->id, &s) == ACCOUNT_OK ? 0 : 1;
+}
+
+static int ask_to_open(void *owner)
+{
+	const struct asker *a = owner;
+	struct account *open;
+
+	switch (account_open(a->f->accounts, &a->id, &open)) {
+	case ACCOUNT_OK:
+		return slot_is_of(open->slot, &a->id) && slot_is_loaded(open->slot) ? 0 : 1;
+	case ACCOUNT_BUSY:
+		return 0;
+	case ACCOUNT_NO_FILES:
+	case ACCOUNT_FULL:
+	case ACCOUNT_FAILED:
+		break;
+	}
+	return 2;
+}
+
+/* The only thing that a child waits for in these tests is a right. */
+static void wait_until_it_sleeps(pid_t pid)
+{
+	char path[64], line[512], state = 0;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	while (state != 'S') {
+		FILE *stat = fopen(path, "re");
+
+		assert_non_null(stat);
+		const char *got = fgets(line, sizeof line, stat);
+		(void)fclose(stat);
+		assert_non_null(got);
+		const char *after_name = strrchr(line, ')');
+		assert_non_null(after_name);
+		state = after_name[2];
+		assert_int_not_equal(state, 'Z');
+		sched_yield();
+	}
+}
+
+/*
+ * While one waits to load the slot, another loads it and a third takes it over:
+ * its words are the newcomer's by then, and what the disk says of the old user
+ * would be taken for the truth about the newcomer.
+ */
+static void slot_that_changed_hands_meanwhile_is_not_loaded_from_its_old_user(void **state)
+{
+	static int (*const asks[])(void *) = { ask_for_slot, ask_to_open };
+	const struct slot_saved saved = { .txid = 17, .files = FILES_PRESENT };
+	const struct fixture *f = *state;
+	struct user_id newcomer = make_user(f, "newcomer", 5);
+	char path[FOLDER_FILE_MAX];
+	struct slot *s;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct user_id old = numbered("old", i);
+		struct asker asker = { f, make_user(f, old.text, 17) };
+
+		assert_int_equal(table_add(f->table, &old, &s), TABLE_ADDED);
+		path_of(f, &old, "lock", path);
+		int lock = right_open(path);
+		assert_true(right_claim(lock, RIGHT_LOAD));
+		pid_t child = start_child(asks[i], &asker);
+		wait_until_it_sleeps(child);
+		slot_load(s, &saved);
+		int change = table_change_begin(f->table);
+		assert_true(table_replace(f->table, s, &old, &newcomer));
+		table_change_end(change);
+		right_release(lock, RIGHT_LOAD);
+		expect_child_succeeds(child);
+		close(lock);
+		assert_int_equal(view_of(f, &newcomer).txid, 5);
+		assert_ptr_equal(table_find(f->table, &newcomer), s);
+		/* Out of the way of the next round. */
+		change = table_change_begin(f->table);
+		assert_true(table_replace(f->table, s, &newcomer, &old));
+		table_change_end(change);
+	}
+}
+
 enum { CROWD = 90, CROWD_PROCESSES = 8, CROWD_TURNS = 10000 };
 
+/* Nobody has another slot for this user as long as it is open here. */
+static int look_at_own_slot(const struct fixture *f, const struct account *a, unsigned n)
+{
+	struct slot_view v;
+
+	if (!slot_is_of(a->slot, &a->id))
+		return 2;
+	if (table_find(f->table, &a->id) != a->slot)
+		return 3;
+	if (!slot_is_loaded(a->slot))
+		return 4;
+	slot_read(a->slot, &v);
+	if (v.txid != n + 1 || v.files != FILES_PRESENT)
+		return 5;
+	return slot_is_dirty(&v) ? 6 : 0;
+}
+
 /* 0, or what was wrong; `served` counts those who got in. */
-static int visit(struct accounts *all, unsigned n, unsigned *served)
+static int visit(const struct fixture *f, struct accounts *all, unsigned n, unsigned *served)
 {
 	struct user_id id = numbered("crowd", n);
-	struct slot_view v;
 	struct account *a;
 
 	switch (account_open(all, &id, &a)) {
@@ -617,8 +726,10 @@ static int visit(struct accounts *all, unsigned n, unsigned *served)
 	case ACCOUNT_FAILED:
 		return 1;
 	}
-	slot_read(a->slot, &v);
-	int wrong = !slot_is_of(a->slot, &id) ? 2 : v.txid != n + 1 ? 3 : slot_is_dirty(&v) ? 4 : 0;
+	int wrong = look_at_own_slot(f, a, n);
+	sched_yield();
+	if (wrong == 0)
+		wrong = look_at_own_slot(f, a, n);
 	account_close(all, a, true);
 	*served += 1;
 	return wrong;
@@ -638,10 +749,10 @@ static int visit_again_and_again(void *owner)
 
 	for (int turn = 0; turn < CROWD_TURNS && wrong == 0; turn++) {
 		x = x * 1103515245u + 12345u;
-		wrong = visit(all, (x >> 16) % CROWD, &served);
+		wrong = visit(v->f, all, (x >> 16) % CROWD, &served);
 	}
 	accounts_free(all);
-	return wrong != 0 || served > CROWD ? wrong : 5;
+	return wrong != 0 || served > CROWD ? wrong : 7;
 }
 
 static void crowd_that_does_not_fit_the_table_never_gets_anothers_slot(void **state)
@@ -667,28 +778,20 @@ static void crowd_that_does_not_fit_the_table_never_gets_anothers_slot(void **st
 	restore_stderr(before);
 	for (unsigned i = 0; i < CROWD_PROCESSES; i++)
 		assert_int_equal(status[i], 0);
+	/* Whoever has a slot has one, with its own words or none yet. */
 	for (const struct slot *s = NULL; (s = table_next(f->table, s)) != NULL;) {
+		struct slot_view v;
 		struct user_id id;
 
 		slot_id(s, &id);
 		assert_ptr_equal(table_find(f->table, &id), s);
+		slot_read(s, &v);
+		if (slot_is_loaded(s))
+			assert_int_equal(v.txid, atoi(id.text + strlen("crowd-")) + 1);
 	}
 }
 
 enum { NEWCOMERS = 30, ASKERS = 8 };
-
-struct asker {
-	const struct fixture *f;
-	struct user_id id;
-};
-
-static int ask_for_slot(void *owner)
-{
-	const struct asker *a = owner;
-	struct slot *s;
-
-	return account_slot(a->f->accounts, &a->id, &s) == ACCOUNT_OK ? 0 : 1;
-}
 
 static void newcomer_whom_many_ask_for_takes_over_one_slot(void **state)
 {
@@ -742,6 +845,8 @@ int main(void)
 		test_with_accounts(slot_of_a_user_who_is_being_served_is_not_taken_over),
 		test_with_accounts(slots_of_users_without_a_folder_are_taken_over),
 		test_with_accounts(slot_of_a_user_with_an_uncounted_commit_is_not_lost),
+		test_with_accounts(
+			slot_that_changed_hands_meanwhile_is_not_loaded_from_its_old_user),
 		test_with_accounts(newcomer_whom_many_ask_for_takes_over_one_slot),
 		test_with_accounts(crowd_that_does_not_fit_the_table_never_gets_anothers_slot),
 	};
