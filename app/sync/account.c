@@ -149,6 +149,20 @@ static int read_saved(const struct accounts *all, const struct user_id *id, stru
 	return -1;
 }
 
+/* Inside the bracket, or the slot might become another user's at this moment. */
+static int fill_in(const struct accounts *all, const struct user_id *id, struct slot *slot,
+		   const struct slot_saved *saved)
+{
+	int change = table_change_begin(all->table);
+
+	if (change < 0)
+		return -1;
+	if (!slot_is_loaded(slot) && slot_is_of(slot, id))
+		slot_load(slot, saved);
+	table_change_end(change);
+	return 0;
+}
+
 /* RIGHT_LOAD makes sure that nobody pushes between the reading and the writing. */
 static int load(const struct accounts *all, const struct user_id *id, struct slot *slot)
 {
@@ -166,7 +180,7 @@ static int load(const struct accounts *all, const struct user_id *id, struct slo
 	if (!slot_is_loaded(slot)) {
 		rc = lock < 0 ? 0 : read_saved(all, id, &saved);
 		if (rc == 0)
-			slot_load(slot, &saved);
+			rc = fill_in(all, id, slot, &saved);
 	}
 	if (lock >= 0)
 		close(lock);
