@@ -82,8 +82,12 @@ static struct json_doc *read_request(struct exchange *x, const char *(*check)(co
 	return NULL;
 }
 
-static void run_pipeline(struct hrana_stream *s, const struct json *requests)
+static int run_pipeline(struct hrana_stream *s, const struct json *root, struct sql_error *e)
 {
+	if (hrana_get(root, "baton") != NULL) {
+		sql_error_set(e, "STREAM_EXPIRED", "The stream has expired due to inactivity");
+		return -1;
+	}
 	json_open_object(s->out);
 	json_key(s->out, "baton");
 	json_put_null(s->out);
@@ -91,29 +95,31 @@ static void run_pipeline(struct hrana_stream *s, const struct json *requests)
 	json_put_null(s->out);
 	json_key(s->out, "results");
 	json_open_array(s->out);
-	for (const struct json *r = requests->first; r != NULL; r = r->next)
+	for (const struct json *r = json_get(root, "requests")->first; r != NULL; r = r->next)
 		hrana_request_run(s, r);
 	json_close_array(s->out);
 	json_close_object(s->out);
+	return 0;
 }
 
-void hrana_pipeline(struct exchange *x, struct userdb *db)
+static int run_execute(struct hrana_stream *s, const struct json *root, struct sql_error *e)
 {
-	struct json_doc *doc = read_request(x, check_pipeline);
-	struct hrana_stream stream;
+	json_open_object(s->out);
+	json_key(s->out, "result");
+	if (hrana_stmt_run(s, json_get(root, "stmt"), e) < 0)
+		return -1;
+	json_close_object(s->out);
+	return 0;
+}
 
-	if (doc == NULL)
-		return;
-	if (hrana_get(json_root(doc), "baton") != NULL) {
-		exchange_error(x, HTTP_BAD_REQUEST, "STREAM_EXPIRED",
-			       "The stream has expired due to inactivity");
-		goto out;
-	}
-	hrana_stream_begin(&stream, x, db);
-	run_pipeline(&stream, json_get(json_root(doc), "requests"));
-	hrana_stream_end(&stream);
-out:
-	json_free(doc);
+static int run_batch(struct hrana_stream *s, const struct json *root, struct sql_error *e)
+{
+	(void)e;
+	json_open_object(s->out);
+	json_key(s->out, "result");
+	hrana_steps_run(s, json_get(root, "batch"));
+	json_close_object(s->out);
+	return 0;
 }
 
 /* Where there is no result to put it in, a failed statement is a failed request. */
@@ -126,40 +132,36 @@ static void refuse(struct exchange *x, const struct sql_error *e)
 		x->response.retry_after_s = 1;
 }
 
-void hrana_execute(struct exchange *x, struct userdb *db)
+static void serve(struct exchange *x, struct userdb *db, const char *(*check)(const struct json *),
+		  int (*run)(struct hrana_stream *, const struct json *, struct sql_error *))
 {
-	struct json_doc *doc = read_request(x, check_execute);
+	struct json_doc *doc = read_request(x, check);
 	struct hrana_stream stream;
 	struct sql_error e;
 
 	if (doc == NULL)
 		return;
 	hrana_stream_begin(&stream, x, db);
-	json_open_object(stream.out);
-	json_key(stream.out, "result");
-	int result = hrana_stmt_run(&stream, json_get(json_root(doc), "stmt"), &e);
-	if (result == 0)
-		json_close_object(stream.out);
+	int result = run(&stream, json_root(doc), &e);
 	hrana_stream_end(&stream);
 	if (result < 0)
 		refuse(x, &e);
 	json_free(doc);
 }
 
+void hrana_pipeline(struct exchange *x, struct userdb *db)
+{
+	serve(x, db, check_pipeline, run_pipeline);
+}
+
+void hrana_execute(struct exchange *x, struct userdb *db)
+{
+	serve(x, db, check_execute, run_execute);
+}
+
 void hrana_batch(struct exchange *x, struct userdb *db)
 {
-	struct json_doc *doc = read_request(x, check_batch);
-	struct hrana_stream stream;
-
-	if (doc == NULL)
-		return;
-	hrana_stream_begin(&stream, x, db);
-	json_open_object(stream.out);
-	json_key(stream.out, "result");
-	hrana_steps_run(&stream, json_get(json_root(doc), "batch"));
-	json_close_object(stream.out);
-	hrana_stream_end(&stream);
-	json_free(doc);
+	serve(x, db, check_batch, run_batch);
 }
 
 static bool pipeline_would_write(struct hrana_stream *s, const struct json *root)

@@ -77,13 +77,20 @@ static int run_describe(struct hrana_stream *s, const struct json *request, stru
 	return hrana_describe(s, request, e);
 }
 
-static enum hrana_stored store_sql(struct hrana_store *store, const struct json *request)
+static int64_t sql_id_of(const struct json *request)
 {
-	const struct json *sql = json_get(request, "sql");
 	int64_t id = 0;
 
 	(void)json_int(json_get(request, "sql_id"), &id);
-	return hrana_store_put(store, id, (struct hrana_sql){ .text = sql->text, .len = sql->len });
+	return id;
+}
+
+static enum hrana_stored store_sql(struct hrana_store *store, const struct json *request)
+{
+	const struct json *sql = json_get(request, "sql");
+
+	return hrana_store_put(store, sql_id_of(request),
+			       (struct hrana_sql){ .text = sql->text, .len = sql->len });
 }
 
 static const char *check_sql_id(const struct json *request)
@@ -122,27 +129,19 @@ static int run_store_sql(struct hrana_stream *s, const struct json *request, str
 	return -1;
 }
 
-static void close_sql(struct hrana_store *store, const struct json *request)
-{
-	int64_t id = 0;
-
-	(void)json_int(json_get(request, "sql_id"), &id);
-	hrana_store_drop(store, id);
-}
-
 static const char *check_close_sql(struct hrana_check *c, const struct json *request)
 {
 	const char *why = check_sql_id(request);
 
 	if (why == NULL)
-		close_sql(&c->store, request);
+		hrana_store_drop(&c->store, sql_id_of(request));
 	return why;
 }
 
 static int run_close_sql(struct hrana_stream *s, const struct json *request, struct sql_error *e)
 {
 	(void)e;
-	close_sql(&s->store, request);
+	hrana_store_drop(&s->store, sql_id_of(request));
 	return 0;
 }
 
@@ -172,7 +171,7 @@ static bool follow_store_sql(struct hrana_stream *s, const struct json *request)
 
 static bool follow_close_sql(struct hrana_stream *s, const struct json *request)
 {
-	close_sql(&s->store, request);
+	hrana_store_drop(&s->store, sql_id_of(request));
 	return false;
 }
 

@@ -1,14 +1,7 @@
 #include "http/hrana_stmt.h"
 
+#include "http/hrana_args.h"
 #include "http/hrana_value.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-
-enum {
-	ARGS_MAX = 32766, /* SQLite's own limit */
-	NAMED_ARGS_MAX = 2000, /* each is looked up among all parameters */
-};
 
 /* Of {"sql":…} or {"sql_id":…}; NULL text: neither, or nothing is stored there. */
 static struct hrana_sql find_sql(const struct json *holder, const struct hrana_store *store)
@@ -41,57 +34,15 @@ const char *hrana_sql_check(const struct json *holder, const struct hrana_store 
 	return find_sql(holder, store).text != NULL ? NULL : "nothing is stored under that sql_id";
 }
 
-static const char *check_args(const struct json *args, struct buf *blob)
-{
-	struct stmt_value ignored;
-
-	if (args == NULL)
-		return NULL;
-	if (!json_is(args, JSON_ARRAY))
-		return "args must be an array";
-	if (args->len > ARGS_MAX)
-		return "too many args";
-	for (const struct json *v = args->first; v != NULL; v = v->next)
-		if (hrana_value_read(v, blob, &ignored) < 0)
-			return "malformed value in args";
-	return NULL;
-}
-
-static const char *check_named_args(const struct json *args, struct buf *blob)
-{
-	struct stmt_value ignored;
-
-	if (args == NULL)
-		return NULL;
-	if (!json_is(args, JSON_ARRAY))
-		return "named_args must be an array";
-	if (args->len > NAMED_ARGS_MAX)
-		return "too many named_args";
-	for (const struct json *v = args->first; v != NULL; v = v->next) {
-		if (!json_is(json_get(v, "name"), JSON_STRING))
-			return "one of named_args has no name";
-		if (hrana_value_read(json_get(v, "value"), blob, &ignored) < 0)
-			return "malformed value in named_args";
-	}
-	return NULL;
-}
-
 const char *hrana_stmt_check(const struct json *stmt, const struct hrana_store *store)
 {
-	struct buf blob = BUF_INIT;
-
 	if (!json_is(stmt, JSON_OBJECT))
 		return "stmt must be an object";
 	const struct json *want_rows = hrana_get(stmt, "want_rows");
 	if (want_rows != NULL && !json_is(want_rows, JSON_BOOL))
 		return "want_rows must be a boolean";
 	const char *why = hrana_sql_check(stmt, store);
-	if (why == NULL)
-		why = check_args(hrana_get(stmt, "args"), &blob);
-	if (why == NULL)
-		why = check_named_args(hrana_get(stmt, "named_args"), &blob);
-	buf_release(&blob);
-	return why;
+	return why != NULL ? why : hrana_args_check(stmt);
 }
 
 static int prepare(struct hrana_stream *s, const struct json *holder, struct stmt **out,
@@ -100,42 +51,6 @@ static int prepare(struct hrana_stream *s, const struct json *holder, struct stm
 	struct hrana_sql sql = find_sql(holder, &s->store);
 
 	return stmt_prepare_one(s->sandbox, sql.text, sql.len, out, e);
-}
-
-static size_t count(const struct json *list)
-{
-	return list != NULL ? list->len : 0;
-}
-
-static const struct json *first(const struct json *list)
-{
-	return list != NULL ? list->first : NULL;
-}
-
-static int bind(struct stmt *st, const struct json *stmt, struct sql_error *e)
-{
-	const struct json *args = hrana_get(stmt, "args");
-	const struct json *named = hrana_get(stmt, "named_args");
-	struct buf blob = BUF_INIT;
-	struct stmt_value value;
-	int result = 0;
-
-	if (count(args) > 0 && count(named) > 0) {
-		sql_error_set(e, "ARGS_BOTH_POSITIONAL_AND_NAMED",
-			      "arguments must be either positional or named");
-		return -1;
-	}
-	for (const struct json *v = first(args); v != NULL && result == 0; v = v->next) {
-		(void)hrana_value_read(v, &blob, &value);
-		result = stmt_bind_next(st, &value, e);
-	}
-	for (const struct json *v = first(named); v != NULL && result == 0; v = v->next) {
-		const struct json *name = json_get(v, "name");
-		(void)hrana_value_read(json_get(v, "value"), &blob, &value);
-		result = stmt_bind_name(st, name->text, name->len, &value, e);
-	}
-	buf_release(&blob);
-	return result < 0 ? result : stmt_bind_end(st, e);
 }
 
 static void put_columns(struct json_writer *w, const struct stmt *st)
@@ -198,14 +113,6 @@ static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, str
 	return stepped == STMT_DONE && room == 0 ? 0 : -1;
 }
 
-static void put_rowid(struct json_writer *w, const struct stmt_effect *effect)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof text, "%" PRId64, effect->last_rowid);
-	json_put_string(w, effect->has_rowid ? text : NULL);
-}
-
 static void put_effect(struct json_writer *w, const struct stmt *st)
 {
 	struct stmt_effect effect;
@@ -214,7 +121,10 @@ static void put_effect(struct json_writer *w, const struct stmt *st)
 	json_key(w, "affected_row_count");
 	json_put_int(w, effect.affected);
 	json_key(w, "last_insert_rowid");
-	put_rowid(w, &effect);
+	if (effect.has_rowid)
+		hrana_integer_put(w, effect.last_rowid);
+	else
+		json_put_null(w);
 	json_key(w, "rows_read");
 	json_put_int(w, (int64_t)effect.rows_read);
 	json_key(w, "rows_written");
@@ -235,7 +145,7 @@ int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct sql_e
 	struct stmt *st = NULL;
 	int result = -1;
 
-	if (prepare(s, stmt, &st, e) < 0 || bind(st, stmt, e) < 0)
+	if (prepare(s, stmt, &st, e) < 0 || hrana_args_bind(stmt, st, e) < 0)
 		goto out;
 	json_open_object(s->out);
 	if (put_rows(s, st, wants_rows(stmt), e) < 0)
@@ -291,14 +201,26 @@ static int run_to_the_end(struct stmt *st, struct sql_error *e)
 	return stepped == STMT_DONE ? 0 : -1;
 }
 
+/* The next statement of `rest`, which begins behind it from now on. */
+static enum stmt_prepared prepare_next(struct hrana_stream *s, struct hrana_sql *rest,
+				       struct stmt **out, struct sql_error *e)
+{
+	size_t used;
+	enum stmt_prepared prepared =
+		stmt_prepare_next(s->sandbox, rest->text, rest->len, &used, out, e);
+
+	rest->text += used;
+	rest->len -= used;
+	return prepared;
+}
+
 int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct sql_error *e)
 {
-	struct hrana_sql sql = find_sql(holder, &s->store);
-	size_t used;
+	struct hrana_sql rest = find_sql(holder, &s->store);
 
 	for (;;) {
 		struct stmt *st;
-		switch (stmt_prepare_next(s->sandbox, sql.text, sql.len, &used, &st, e)) {
+		switch (prepare_next(s, &rest, &st, e)) {
 		case STMT_READY:
 			break;
 		case STMT_EMPTY:
@@ -310,25 +232,19 @@ int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct sql
 		stmt_free(st);
 		if (result < 0)
 			return -1;
-		sql.text += used;
-		sql.len -= used;
 	}
 }
 
 bool hrana_sql_would_write(struct hrana_stream *s, const struct json *holder)
 {
-	struct hrana_sql sql = find_sql(holder, &s->store);
+	struct hrana_sql rest = find_sql(holder, &s->store);
 	struct sql_error ignored;
 	bool writes = false;
 	struct stmt *st;
-	size_t used;
 
-	while (!writes && stmt_prepare_next(s->sandbox, sql.text, sql.len, &used, &st, &ignored) ==
-				  STMT_READY) {
+	while (!writes && prepare_next(s, &rest, &st, &ignored) == STMT_READY) {
 		writes = stmt_may_write(st);
 		stmt_free(st);
-		sql.text += used;
-		sql.len -= used;
 	}
 	return writes;
 }

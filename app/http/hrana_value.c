@@ -93,7 +93,7 @@ int hrana_value_read(const struct json *v, struct buf *blob, struct stmt_value *
 	return -1;
 }
 
-static void put_integer(struct json_writer *w, int64_t value)
+void hrana_integer_put(struct json_writer *w, int64_t value)
 {
 	char text[24];
 
@@ -125,7 +125,7 @@ void hrana_value_put(struct json_writer *w, const struct stmt_value *v)
 		break;
 	case STMT_INTEGER:
 		json_key(w, "value");
-		put_integer(w, v->integer);
+		hrana_integer_put(w, v->integer);
 		break;
 	case STMT_REAL:
 		json_key(w, "value");

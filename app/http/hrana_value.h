@@ -21,6 +21,8 @@ const struct json *hrana_get(const struct json *object, const char *key);
  */
 int hrana_value_read(const struct json *v, struct buf *blob, struct stmt_value *out);
 void hrana_value_put(struct json_writer *w, const struct stmt_value *v);
+/* The string alone, "12". */
+void hrana_integer_put(struct json_writer *w, int64_t value);
 
 /* {"message":…,"code":…,"extended_code":…} */
 void hrana_error_put(struct json_writer *w, const struct sql_error *e);

@@ -1,8 +1,7 @@
 #include "db/sandbox.h"
 
 #include "base/buf.h"
-#include "db/scratch.h"
-#include "db/stmt.h"
+#include "db/client.h"
 
 static const struct userdb_limits limits = {
 	.max_db_bytes = 64 << 20,
@@ -12,37 +11,14 @@ static const struct userdb_limits limits = {
 	.max_sql_bytes = 100000,
 };
 
-struct fixture {
-	struct scratch scratch;
-	struct userdb *db;
-	struct sandbox *sandbox;
-	struct sql_error e;
-};
-
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof *f);
-
-	scratch_init(&f->scratch);
-	assert_int_equal(userdb_create(f->scratch.db), USERDB_OK);
-	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &limits, &f->db), USERDB_OK);
-	f->sandbox = userdb_sandbox(f->db);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	userdb_close(f->db);
-	scratch_release(&f->scratch);
-	free(f);
+	*state = client_new(&limits);
 	return 0;
 }
 
 /* 0, or -1 with f->e; `first`, if not NULL, gets the first column of the last row. */
-static int try(struct fixture *f, const char *sql, struct stmt_value *first)
+static int try(struct client *f, const char *sql, struct stmt_value *first)
 {
 	struct stmt *st = NULL;
 	enum stmt_stepped stepped = STMT_FAILED;
@@ -58,13 +34,13 @@ static int try(struct fixture *f, const char *sql, struct stmt_value *first)
 	return stepped == STMT_DONE ? 0 : -1;
 }
 
-static void allow(struct fixture *f, const char *sql)
+static void allow(struct client *f, const char *sql)
 {
 	if (try(f, sql, NULL) < 0)
 		fail_msg("%s: %s", sql, f->e.message);
 }
 
-static void refuse(struct fixture *f, const char *sql, const char *code, const char *message)
+static void refuse(struct client *f, const char *sql, const char *code, const char *message)
 {
 	if (try(f, sql, NULL) == 0)
 		fail_msg("%s: allowed", sql);
@@ -72,7 +48,7 @@ static void refuse(struct fixture *f, const char *sql, const char *code, const c
 		fail_msg("%s: got %s %s", sql, f->e.code, f->e.message);
 }
 
-static int64_t integer(struct fixture *f, const char *sql)
+static int64_t integer(struct client *f, const char *sql)
 {
 	struct stmt_value v = { .type = STMT_NULL };
 
@@ -99,7 +75,7 @@ static void what_reaches_beyond_the_database_is_denied_by_name(void **state)
 		{ "SELECT fts3_tokenizer('simple')", "not allowed here: fts3_tokenizer" },
 		{ "SELECT sqlite_log(1, 'x')", "not allowed here: sqlite_log" },
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		refuse(f, table[i].sql, "SQLITE_AUTH", table[i].message);
@@ -149,7 +125,7 @@ static void pragmas_that_change_the_files_are_denied(void **state)
 		"SELECT * FROM pragma_database_list",
 		"PRAGMA no_such_pragma",
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
 		refuse(f, pragmas[i], "SQLITE_AUTH", "not allowed here: ");
@@ -199,7 +175,7 @@ static void pragmas_that_inform_are_allowed_and_leave_no_trace(void **state)
 		"SELECT * FROM pragma_table_info('t')",
 		"SELECT * FROM sqlite_schema AS s JOIN pragma_table_xinfo(s.name)",
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	allow(f, "CREATE TABLE t(a)");
 	allow(f, "CREATE INDEX i ON t(a)");
@@ -236,7 +212,7 @@ static void what_sqlite_does_inside_the_database_is_allowed(void **state)
 		"ROLLBACK TO s",
 		"RELEASE s",
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
 		allow(f, statements[i]);
@@ -265,7 +241,7 @@ static void settings_and_temp_objects_taint_once_they_run(void **state)
 	for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
 		struct stmt *st = NULL;
 		assert_int_equal(set_up(state), 0);
-		struct fixture *f = *state;
+		struct client *f = *state;
 		allow(f, "CREATE TABLE t(a)");
 		assert_int_equal(stmt_prepare_one(f->sandbox, statements[i], strlen(statements[i]),
 						  &st, &f->e),
@@ -276,14 +252,14 @@ static void settings_and_temp_objects_taint_once_they_run(void **state)
 		allow(f, statements[i]);
 		if (!sandbox_tainted(f->sandbox))
 			fail_msg("%s does not taint", statements[i]);
-		assert_int_equal(tear_down(state), 0);
+		assert_int_equal(client_tear_down(state), 0);
 	}
 }
 
 static void setting_takes_effect_when_it_runs_and_not_before(void **state)
 {
 	static const char off[] = "PRAGMA foreign_keys=OFF";
-	struct fixture *f = *state;
+	struct client *f = *state;
 	struct stmt *st = NULL;
 
 	assert_int_equal(stmt_prepare_one(f->sandbox, off, sizeof off - 1, &st, &f->e), 0);
@@ -297,7 +273,7 @@ static void setting_takes_effect_when_it_runs_and_not_before(void **state)
 
 static void open_transaction_ends_with_the_request(void **state)
 {
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	allow(f, "CREATE TABLE t(a)");
 	sandbox_begin_request(f->sandbox, true);
@@ -331,7 +307,7 @@ static void without_writes_nothing_is_written_by_any_way(void **state)
 		"INSERT INTO f(f) VALUES ('optimize')",
 		"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x RETURNING a",
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	allow(f, "CREATE TABLE t(a)");
 	allow(f, "INSERT INTO t VALUES (1)");
@@ -358,7 +334,7 @@ static void without_writes_nothing_is_written_by_any_way(void **state)
 
 static void statement_beyond_its_time_is_interrupted(void **state)
 {
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	allow(f, "CREATE TABLE t(a)");
 	refuse(f, ENDLESS "SELECT count(*) FROM n", "SQLITE_INTERRUPT",
@@ -370,7 +346,7 @@ static void statement_beyond_its_time_is_interrupted(void **state)
 
 static void statements_of_one_request_share_a_time(void **state)
 {
-	struct fixture *f = *state;
+	struct client *f = *state;
 	int ninterrupted = 0;
 
 	sandbox_begin_request(f->sandbox, true);
@@ -394,7 +370,7 @@ static void waiting_for_the_lock_is_not_the_statements_time(void **state)
 		.lock_wait_ms = 100,
 		.max_sql_bytes = 1000,
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 	struct userdb *waiting = NULL;
 	struct sql_error e;
 	struct stmt *st = NULL;
@@ -412,7 +388,7 @@ static void waiting_for_the_lock_is_not_the_statements_time(void **state)
 
 static void sizes_are_limited(void **state)
 {
-	struct fixture *f = *state;
+	struct client *f = *state;
 	struct buf sql = BUF_INIT;
 
 	refuse(f, "SELECT length(zeroblob(2000000))", "SQLITE_TOOBIG", "too big");
@@ -436,7 +412,7 @@ static void quota_of_the_database_is_kept(void **state)
 		.lock_wait_ms = 100,
 		.max_sql_bytes = 1000,
 	};
-	struct fixture *f = *state;
+	struct client *f = *state;
 
 	userdb_close(f->db);
 	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &small, &f->db), USERDB_OK);
@@ -449,7 +425,7 @@ static void quota_of_the_database_is_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, client_tear_down)
 		TEST(what_reaches_beyond_the_database_is_denied_by_name),
 		TEST(pragmas_that_change_the_files_are_denied),
 		TEST(pragmas_that_inform_are_allowed_and_leave_no_trace),
