@@ -80,7 +80,9 @@ cat <<END
 
 Holdfast runs: $url/
 
-The token is alice's; another user gets one with \`build/holdfast token bob\`.
+The token is alice's.  Another user gets one with
+
+HOLDFAST_JWT_KEY_FILE=$HOLDFAST_JWT_KEY_FILE $root/build/holdfast token bob
 
 T='$token'
 
