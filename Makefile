@@ -17,6 +17,10 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-po
 
 LAYERS = proc http sync db store ltx state base
 
+# One short line per step; V=1 shows the commands.
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+
 # Everything a build flavour makes lies in its own folder:
 #	build/		what is deployed
 #	build/asan/	under the address and undefined-behaviour sanitizers
@@ -38,17 +42,20 @@ MAIN_OBJ = $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c))
 all: $(B)/holdfast
 
 $(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/obj/%.o: app/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 .SECONDEXPANSION:
 $(LAYERS:%=$(B)/lib/%.a): $(B)/lib/%.a: $$(call obj_of,$$*)
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $^
 
 # Unit tests: tests/unit/<layer>/<module>.c, linked with that layer and below.
 below_base =
@@ -71,11 +78,13 @@ layer_of = $(firstword $(subst /, ,$(1)))
 $(UNIT): $(B)/unit/%: $(B)/obj/unit/%.o $$(beside_$$(call layer_of,$$*)) \
 		$$(foreach l,$$(below_$$(call layer_of,$$*)),$(B)/lib/$$(l).a)
 	@mkdir -p $(@D)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 $(B)/obj/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -Itests/unit -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/unit -c -o $@ $<
 
 .PHONY: units
 units: $(UNIT)
