@@ -8,7 +8,7 @@
  *
  * A right dies with its holder, at whatever instruction that is.  Whoever
  * holds RIGHT_PUSH may wait for RIGHT_FILES, never the other way round;
- * RIGHT_LOAD is held for microseconds and nothing is waited for under it.
+ * under RIGHT_LOAD nothing is waited for but table_change_begin().
  *
  *	right_open()	after the fork; one descriptor per thread and user
  *	right_claim() / right_release()

@@ -63,7 +63,6 @@ struct table {
 	struct slot *slots;
 	size_t len;
 	int fd;
-	char *path;
 };
 
 enum {
@@ -91,7 +90,7 @@ static size_t table_len(uint64_t nslots)
 	return slots_at(nslots) + (size_t)nslots * sizeof(struct slot);
 }
 
-static struct table *view(void *base, size_t len, uint64_t nslots, int fd, const char *path)
+static struct table *view(void *base, size_t len, uint64_t nslots, int fd)
 {
 	struct table *t = alloc_zeroed(1, sizeof *t);
 	char *bytes = base;
@@ -102,7 +101,6 @@ static struct table *view(void *base, size_t len, uint64_t nslots, int fd, const
 	t->slots = (void *)(bytes + slots_at(nslots));
 	t->len = len;
 	t->fd = fd;
-	t->path = alloc_string(path);
 	return t;
 }
 
@@ -144,7 +142,7 @@ struct table *table_create(const char *path, uint32_t nslots)
 	void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		return failed("mmap", beside, fd);
-	struct table *t = view(base, len, n, fd, path);
+	struct table *t = view(base, len, n, fd);
 	t->header->nslots = n;
 	if (getrandom(t->header->secret, sizeof t->header->secret, 0) !=
 	    (ssize_t)sizeof t->header->secret) {
@@ -178,7 +176,7 @@ const struct table *table_map_readonly(const char *path)
 		munmap(base, (size_t)st.st_size);
 		goto fail;
 	}
-	return view(base, (size_t)st.st_size, h->nslots, fd, path);
+	return view(base, (size_t)st.st_size, h->nslots, fd);
 fail:
 	if (fd >= 0)
 		close(fd);
@@ -191,7 +189,6 @@ void table_free(const struct table *t)
 		return;
 	munmap(t->header, t->len);
 	close(t->fd);
-	free(t->path);
 	free((void *)(uintptr_t)t);
 }
 
@@ -265,21 +262,26 @@ static void clear_words(struct slot *s)
 	s->pull_failed_ms = 0;
 }
 
-/* Of the file itself, on a descriptor of one's own: threads exclude each other, too. */
+/*
+ * A lock of the file that is mapped, whatever its name means by now, on a
+ * descriptor of one's own: threads exclude each other, too.
+ */
 int table_change_begin(const struct table *t)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int rc, change = open(t->path, O_RDWR | O_CLOEXEC);
+	char path[64];
 
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", t->fd);
+	int rc, change = open(path, O_RDWR | O_CLOEXEC);
 	if (change < 0) {
-		failed("open", t->path, -1);
+		failed("open", path, -1);
 		return -1;
 	}
 	do
 		rc = fcntl(change, F_OFD_SETLKW, &all);
 	while (rc < 0 && errno == EINTR);
 	if (rc < 0) {
-		failed("fcntl", t->path, change);
+		failed("fcntl", path, change);
 		return -1;
 	}
 	return change;
@@ -342,7 +344,8 @@ static bool could_be_replaced(const struct slot *s)
 	slot_read(s, &v);
 	/* Somebody may be loading one that is not loaded. */
 	return slot_is_loaded(s) && s->key > KEY_CHANGING && !slot_is_dirty(&v) &&
-	       v.failed_since_ms == 0 && !v.conflict && !v.pushing && !v.pull_wanted;
+	       v.failed_since_ms == 0 && !v.conflict && !v.pushing &&
+	       (!v.pull_wanted || v.files == FILES_PRESENT);
 }
 
 struct slot *table_candidate(const struct table *t, const struct user_id *id, unsigned nth)

@@ -52,10 +52,11 @@ enum table_result table_add(struct table *t, const struct user_id *id, struct sl
  * Slots are made and change hands only inside this bracket, which one thread
  * of all processes is in at a time, and which ends with the process.
  *
- *	table_change_begin()	may wait, for microseconds; -1: already logged
+ *	table_change_begin()	may wait, rarely for longer than microseconds;
+ *				-1: already logged
  *	table_find()		once more: somebody may have been faster
  *	table_place()		a free slot for `id`, NULL: the table is full
- *	table_candidate()	the n-th slot that could be replaced at this moment
+ *	table_candidate()	if there was none: the n-th that could be replaced
  *	table_replace()		by whoever holds both rights of its present user
  *				exclusively, or when that user has no folder
  *	table_change_end()

@@ -157,7 +157,7 @@ static int fill_in(const struct accounts *all, const struct user_id *id, struct 
 
 	if (change < 0)
 		return -1;
-	if (!slot_is_loaded(slot) && slot_is_of(slot, id))
+	if (!slot_is_loaded(slot) && table_find(all->table, id) == slot)
 		slot_load(slot, saved);
 	table_change_end(change);
 	return 0;
@@ -326,7 +326,7 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 	e->in_use = true;
 	if (!right_claim(e->account.lock, RIGHT_FILES_SHARED))
 		result = ACCOUNT_BUSY;
-	else if (!slot_is_of(slot, id))
+	else if (table_find(all->table, id) != slot)
 		result = ACCOUNT_BUSY; /* somebody took the slot over meanwhile */
 	else if (!slot_is_loaded(slot) && load(all, id, slot) < 0)
 		result = ACCOUNT_FAILED; /* it went to another user and came back */

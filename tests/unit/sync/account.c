@@ -651,6 +651,16 @@ static void wait_until_it_sleeps(pid_t pid)
 	}
 }
 
+static void replace(const struct fixture *f, struct slot *s, const struct user_id *old,
+		    const struct user_id *id)
+{
+	int change = table_change_begin(f->table);
+
+	assert_true(change >= 0);
+	assert_true(table_replace(f->table, s, old, id));
+	table_change_end(change);
+}
+
 /*
  * While one waits to load the slot, another loads it and a third takes it over:
  * its words are the newcomer's by then, and what the disk says of the old user
@@ -661,33 +671,31 @@ static void slot_that_changed_hands_meanwhile_is_not_loaded_from_its_old_user(vo
 	static int (*const asks[])(void *) = { ask_for_slot, ask_to_open };
 	const struct slot_saved saved = { .txid = 17, .files = FILES_PRESENT };
 	const struct fixture *f = *state;
-	struct user_id newcomer = make_user(f, "newcomer", 5);
+	struct user_id newcomer = make_user(f, "newcomer", 5), old = make_user(f, "old-0", 17);
 	char path[FOLDER_FILE_MAX];
 	struct slot *s;
 
+	assert_int_equal(table_add(f->table, &old, &s), TABLE_ADDED);
+	/* Every place is one where a newcomer is looked for. */
+	fill_with_dirty_users(f);
 	for (unsigned i = 0; i < 2; i++) {
-		struct user_id old = numbered("old", i);
-		struct asker asker = { f, make_user(f, old.text, 17) };
+		struct asker asker = { f, old };
 
-		assert_int_equal(table_add(f->table, &old, &s), TABLE_ADDED);
 		path_of(f, &old, "lock", path);
 		int lock = right_open(path);
 		assert_true(right_claim(lock, RIGHT_LOAD));
 		pid_t child = start_child(asks[i], &asker);
 		wait_until_it_sleeps(child);
 		slot_load(s, &saved);
-		int change = table_change_begin(f->table);
-		assert_true(table_replace(f->table, s, &old, &newcomer));
-		table_change_end(change);
+		replace(f, s, &old, &newcomer);
+		/* The child has the descriptor, too: closing ours releases nothing. */
 		right_release(lock, RIGHT_LOAD);
-		expect_child_succeeds(child);
 		close(lock);
+		expect_child_succeeds(child);
 		assert_int_equal(view_of(f, &newcomer).txid, 5);
 		assert_ptr_equal(table_find(f->table, &newcomer), s);
-		/* Out of the way of the next round. */
-		change = table_change_begin(f->table);
-		assert_true(table_replace(f->table, s, &newcomer, &old));
-		table_change_end(change);
+		old = make_user(f, "old-1", 17);
+		replace(f, s, &newcomer, &old);
 	}
 }
 
