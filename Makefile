@@ -105,6 +105,7 @@ demo:
 	@deploy/demo.sh
 
 test:
+	@deploy/install-deps.sh test
 	@tests/run.sh
 
 format:

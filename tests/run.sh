@@ -83,7 +83,7 @@ count_tap() {
 # ---- stages
 
 c_files() {
-	find app tests/unit tests/fuzz tests/bench -name '*.[ch]' | sort
+	find app tests -name node_modules -prune -o -name '*.[ch]' -print | sort
 }
 
 stage_format() {

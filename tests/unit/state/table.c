@@ -835,6 +835,7 @@ static void make_unfit(const struct fixture *f, struct slot *s, unsigned how)
 		slot_push_began(s, table_worker_mark(f->table, WORKER), 1);
 		break;
 	case 4:
+		s->files = FILES_ABSENT;
 		slot_pull_wanted(s);
 		break;
 	case 5:
