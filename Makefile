@@ -90,6 +90,25 @@ $(B)/obj/unit/%.o: tests/unit/%.c
 units: $(UNIT)
 	@for t in $^; do $$t || exit 1; done
 
+# A fuzzer per parser: tests/fuzz/<layer>_<name>.c, FUZZ_S seconds each.
+FUZZ_S ?= 60
+FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+fuzz_src = tests/fuzz/$(1).c $(wildcard app/$(firstword $(subst _, ,$(1)))/*.c app/base/*.c)
+
+$(FUZZ): build/fuzz/%: $$(call fuzz_src,%)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)clang $(CSTD) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-Iapp -o $@ $(filter %.c,$^) $(LIBS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ)
+	@for f in $^; do \
+		corpus=build/corpus/$${f##*/}; mkdir -p $$corpus; \
+		$$f -max_total_time=$(FUZZ_S) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
+			$$corpus tests/fuzz/corpus/$${f##*/} || exit 1; \
+	done
+
 clean:
 	rm -rf build
 

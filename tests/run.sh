@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_stages=(format layers shell cppcheck clang-tidy units proxy integration clients)
+all_stages=(format layers shell cppcheck clang-tidy units fuzz proxy integration clients)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -184,6 +184,10 @@ two_at_a_time() {
 	while [ ${#running[@]} -gt 0 ]; do
 		reap
 	done
+}
+
+stage_fuzz() {
+	check "every fuzzer for 5 s" make -s fuzz FUZZ_S=5
 }
 
 stage_integration() {

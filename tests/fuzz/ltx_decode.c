@@ -1,10 +1,6 @@
 /*
  * Any bytes as an LTX file: the first one says how far the size that the store
  * reported is off.
- *
- *	clang -std=c11 -D_GNU_SOURCE -g -fsanitize=fuzzer,address,undefined -Iapp \
- *		tests/fuzz/ltx_decode.c app/ltx/[a-z]*.c app/base/alloc.c \
- *		app/base/buf.c app/base/clock.c app/base/log.c -llz4
  */
 #include "ltx/decode.h"
 
