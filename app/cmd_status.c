@@ -28,13 +28,6 @@ struct rows {
 	size_t count;
 };
 
-static const char *const status_name[] = {
-	[SYNC_IN_STEP] = "ok",
-	[SYNC_DIRTY] = "dirty",
-	[SYNC_FAILED] = "failed",
-	[SYNC_CONFLICT] = "conflict",
-};
-
 static int worst_first(const void *a, const void *b)
 {
 	const struct row *x = a, *y = b;
@@ -84,8 +77,9 @@ static void print_table(const struct table *t, const struct rows *rows)
 		const struct slot_view *v = &rows->row[i].view;
 		int64_t since = v->failed_since_ms ? (now - v->failed_since_ms) / 1000 : 0;
 		printf("%-32s %-9s %8" PRIu64 " %8" PRIu64 " %-12s %10" PRId64 "\n",
-		       rows->row[i].id.text, status_name[sync_status(v)], v->committed - v->stored,
-		       v->txid, v->error ? object_error_name[v->error] : "-", since);
+		       rows->row[i].id.text, sync_status_name[sync_status(v)],
+		       v->committed - v->stored, v->txid,
+		       v->error ? object_error_name[v->error] : "-", since);
 	}
 }
 
@@ -120,7 +114,7 @@ static void put_user(struct json_writer *j, const struct row *row)
 	json_key(j, "user");
 	json_put_string(j, row->id.text);
 	json_key(j, "status");
-	json_put_string(j, status_name[sync_status(v)]);
+	json_put_string(j, sync_status_name[sync_status(v)]);
 	json_key(j, "pending_commits");
 	json_put_int(j, (int64_t)(v->committed - v->stored));
 	json_key(j, "remote_txid");

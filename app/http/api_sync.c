@@ -18,13 +18,6 @@ enum {
 	GATHER_MS = 100, /* five impatient clicks are one attempt */
 };
 
-static const char *const status_name[] = {
-	[SYNC_IN_STEP] = "ok",
-	[SYNC_DIRTY] = "dirty",
-	[SYNC_FAILED] = "failed",
-	[SYNC_CONFLICT] = "conflict",
-};
-
 static void put_time(struct json_writer *w, const char *key, int64_t wall_ms)
 {
 	char text[32];
@@ -63,7 +56,7 @@ static void put_status(struct exchange *x)
 	w = json_writer_new(&x->response.body);
 	json_open_object(w);
 	json_key(w, "status");
-	json_put_string(w, status_name[sync_status(&v)]);
+	json_put_string(w, sync_status_name[sync_status(&v)]);
 	json_key(w, "pending_commits");
 	json_put_int(w, (int64_t)(v.committed - v.stored));
 	json_key(w, "local_commits");

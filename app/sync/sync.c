@@ -234,6 +234,13 @@ void sync_free(struct sync *s)
 	free(s);
 }
 
+const char *const sync_status_name[] = {
+	[SYNC_IN_STEP] = "ok",
+	[SYNC_DIRTY] = "dirty",
+	[SYNC_FAILED] = "failed",
+	[SYNC_CONFLICT] = "conflict",
+};
+
 enum sync_status sync_status(const struct slot_view *v)
 {
 	if (v->conflict)
