@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct spill {
@@ -26,6 +27,23 @@ struct spill *spill_new(const char *dir, size_t memory_max)
 	s->dir = alloc_string(dir);
 	s->memory_max = memory_max;
 	s->fd = -1;
+	return s;
+}
+
+struct spill *spill_open(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		log_error("spill.failed", "call=open path=%s error=\"%s\"", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	struct spill *s = spill_new(path, 0);
+	s->fd = fd;
+	s->len = (uint64_t)st.st_size;
 	return s;
 }
 
@@ -98,4 +116,14 @@ int64_t spill_read(const struct spill *s, uint64_t offset, void *out, size_t len
 uint64_t spill_len(const struct spill *s)
 {
 	return s->len;
+}
+
+int spill_read_on(void *cursor, void *out, size_t len)
+{
+	struct spill_cursor *c = cursor;
+
+	if (spill_read(c->spill, c->at, out, len) != (int64_t)len)
+		return -1;
+	c->at += len;
+	return 0;
 }

@@ -20,11 +20,20 @@ struct spill;
 
 /* `dir` (copied) gets the file once more than `memory_max` bytes were added. */
 struct spill *spill_new(const char *dir, size_t memory_max);
+/* What a file holds, to be read only; it may lose its name meanwhile.  NULL: already logged. */
+struct spill *spill_open(const char *path);
 void spill_free(struct spill *s);
 /* -1: the file could not be written; already logged. */
 int spill_add(struct spill *s, const void *bytes, size_t len);
 /* How many bytes were read, less than `len` only at the end; -1 as above. */
 int64_t spill_read(const struct spill *s, uint64_t offset, void *out, size_t len);
 uint64_t spill_len(const struct spill *s);
+
+/* For whoever wants the bytes one after the other: 0, or -1 if `len` are not there. */
+struct spill_cursor {
+	const struct spill *spill;
+	uint64_t at;
+};
+int spill_read_on(void *cursor, void *out, size_t len);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What a user's `sync` file says: how far the store reaches and what that
- * corresponds to in the local WAL.
+ * What a user's `sync` file says: how far the store reaches, which files of the
+ * spool come next, and what both together correspond to in the local WAL.
  *
  * The file is replaced atomically and carries a checksum.  It is written only
  * by the holder of RIGHT_PUSH, after the object it speaks of is in the store,
@@ -17,7 +17,12 @@
 
 struct record {
 	uint64_t txid; /* of the last object in the store, 0: none */
-	struct wal_position position; /* what that object reaches */
+	struct wal_position position; /* what that object and the spool reach */
+	uint64_t spool_first; /* numbers of the files in the spool; 0: none */
+	uint64_t spool_last;
+	uint64_t snapshot_txid; /* of the last whole object in the store */
+	uint64_t snapshot_bytes; /* its size */
+	uint64_t bytes_since; /* of all objects after it */
 	int64_t failed_since_ms; /* wall clock; 0: not failed */
 	enum object_error error; /* of the failure */
 };

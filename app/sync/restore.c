@@ -89,22 +89,6 @@ static enum restore_result from_request(const struct object_request *q)
 	return RESTORE_UNREACHED;
 }
 
-struct cursor {
-	const struct spill *spill;
-	uint64_t at;
-};
-
-static int read_on(void *owner, void *out, size_t len)
-{
-	struct cursor *c = owner;
-	int64_t n = spill_read(c->spill, c->at, out, len);
-
-	if (n != (int64_t)len)
-		return -1;
-	c->at += len;
-	return 0;
-}
-
 static int damaged(struct restore *r, const struct chain_link *link, const char *why)
 {
 	log_error("object.damaged", "key=%s why=\"%s\"", link->key, why);
@@ -156,8 +140,8 @@ static int write_pages(struct restore *r, const struct chain_link *link, struct 
 
 static int apply(struct restore *r, const struct chain_link *link, const struct spill *bytes)
 {
-	struct cursor cursor = { bytes, 0 };
-	struct ltx_decoder *d = ltx_decoder_new(read_on, &cursor, spill_len(bytes));
+	struct spill_cursor cursor = { bytes, 0 };
+	struct ltx_decoder *d = ltx_decoder_new(spill_read_on, &cursor, spill_len(bytes));
 	const struct ltx_header *h = ltx_decoder_header(d);
 	int rc;
 
