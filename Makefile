@@ -24,12 +24,16 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 # Everything a build flavour makes lies in its own folder:
 #	build/		what is deployed
 #	build/asan/	under the address and undefined-behaviour sanitizers
+#	build/faults/	with points at which it can be told to die, see base/fault.h
 B ?= build
 ifeq ($(B),build/asan)
 HARDEN = -fPIE
 OPT = -O1 -g
 CSTD += $(ASAN)
 LINK = -pie $(ASAN)
+endif
+ifeq ($(B),build/faults)
+CSTD += -DFAULTS
 endif
 
 CFLAGS_ALL = $(CSTD) $(WARN) $(HARDEN) $(OPT) -Iapp -MMD -MP $(CFLAGS)
@@ -115,7 +119,7 @@ clean:
 -include $(shell find build -name '*.d' 2>/dev/null)
 
 # What people call.
-.PHONY: deps demo test format lint layers unit-programs
+.PHONY: deps demo test crash format lint layers unit-programs
 deps:
 	deploy/install-deps.sh test
 	tests/tools/setup.sh
@@ -126,6 +130,13 @@ demo:
 test:
 	@deploy/install-deps.sh test
 	@tests/run.sh
+
+# Dies at every point, ROUNDS times; another SEED is another story.
+ROUNDS ?= 20
+SEED ?= $(shell date +%s)
+crash:
+	@$(MAKE) -s B=build/faults
+	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
 
 format:
 	clang-format -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)

@@ -198,8 +198,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "64MiB",
 		.min = 4 * MIB,
 		.max = 64 * GIB,
-		.unused = true,
-		.meaning = "then spool and checkpoint",
+		.meaning = "WAL of one user during an outage; then it is spooled",
 	},
 	[VARIABLE_RETENTION_S] = {
 		.name = "HOLDFAST_RETENTION_S",

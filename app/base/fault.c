@@ -2,33 +2,53 @@
 
 #ifdef FAULTS
 
+#include "base/log.h"
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static _Atomic int arrivals;
 
-static bool is_meant(const char *wish, const char *name, size_t len)
+static bool is_meant(const char *wish, const char *name)
 {
+	size_t len = strcspn(wish, ":");
+
 	if (len == 1 && wish[0] == '*')
 		return true;
 	return strlen(name) == len && strncmp(wish, name, len) == 0;
+}
+
+static int wanted_arrival(const char *wish)
+{
+	const char *number = strchr(wish, ':');
+
+	return number != NULL ? atoi(number + 1) : 1;
+}
+
+/* Whoever did not start us with a process group of our own is not to die of it. */
+static bool takes_all_along(const char *wish)
+{
+	const char *all = strstr(wish, ":all");
+
+	return all != NULL && all[strlen(":all")] == '\0' && getpgrp() == getppid();
 }
 
 void fault_point(const char *name)
 {
 	const char *wish = getenv("FAULT");
 
-	if (wish == NULL)
+	if (wish == NULL || !is_meant(wish, name))
 		return;
-	size_t len = strcspn(wish, ":");
-	if (!is_meant(wish, name, len))
+	if (++arrivals != wanted_arrival(wish))
 		return;
-	int at = wish[len] == ':' ? atoi(wish + len + 1) : 1;
-	if (++arrivals == at)
-		raise(SIGKILL);
+	log_warn("fault.kills", "point=%s", name);
+	if (takes_all_along(wish))
+		kill(0, SIGKILL);
+	raise(SIGKILL);
 }
 
 #else

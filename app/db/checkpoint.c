@@ -10,6 +10,7 @@
  */
 #include "db/checkpoint.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "db/wal.h"
 
@@ -98,7 +99,10 @@ static enum checkpoint_result checkpoint_locked(struct wal *w, struct userdb *co
 	result = prepare(b, copier, &now);
 	if (result != CHECKPOINT_DONE)
 		return result;
-	return copy_all(copier, &now);
+	FAULT("checkpoint.before_copy");
+	result = copy_all(copier, &now);
+	FAULT("checkpoint.after_copy");
+	return result;
 }
 
 static enum checkpoint_result checkpoint(struct userdb *u, const char *path,

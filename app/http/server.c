@@ -26,6 +26,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "state/slot.h"
 #include "sync/account.h"
@@ -241,10 +242,14 @@ static void finish(struct server *s, struct call *c)
 		.allow = c->route.allow,
 		.head_only = strcmp(x->request.method, "HEAD") == 0,
 	};
-	size_t sent = fcgi_answer(c->fcgi, &x->response, &extra);
 
 	if (x->committed)
+		FAULT("request.before_answer");
+	size_t sent = fcgi_answer(c->fcgi, &x->response, &extra);
+	if (x->committed) {
+		FAULT("request.after_answer");
 		sync_look(s->service.sync, x->slot);
+	}
 	table_worker_rests(s->table, s->worker);
 	log_info("request.done", "user=%s method=%s path=%s status=%d ms=%" PRId64 " bytes=%zu",
 		 user_name(c), method, c->route.path, (int)x->response.status,

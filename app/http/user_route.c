@@ -1,6 +1,7 @@
 #include "http/user_route.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "http/hrana.h"
 #include "state/slot.h"
 
@@ -118,9 +119,11 @@ static void run(struct exchange *x, struct userdb *db, work_on_database *work)
 {
 	uint64_t before = userdb_commits(db);
 
+	FAULT("request.before_commit");
 	work(x, db);
 	if (userdb_commits(db) == before)
 		return;
+	FAULT("request.after_commit");
 	sync_commit(x->slot);
 	x->committed = true;
 }

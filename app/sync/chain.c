@@ -53,6 +53,7 @@ static bool parse_name(const struct object_entry *entry, struct chain_link *out)
 		return false;
 	out->level = (unsigned)level;
 	out->size = entry->size;
+	out->modified_ms = entry->modified_ms;
 	memcpy(out->key, entry->key, sizeof out->key);
 	return true;
 }
@@ -190,4 +191,38 @@ bool chain_last(const struct object_listing *listing, struct chain_link *out)
 		*out = *best;
 	free(all.links);
 	return best != NULL;
+}
+
+/*
+ * A snapshot may be younger than the push that it ends with.  It speaks for
+ * that transaction only from its own time on, so once the push is deleted an
+ * answer may be too early or none, never a state from after `wall_ms`.
+ */
+uint64_t chain_txid_at(const struct object_listing *listing, int64_t wall_ms)
+{
+	struct chain all = parse_all(listing);
+	uint64_t txid = 0;
+
+	for (size_t i = 0; i < all.count; i++) {
+		const struct chain_link *l = &all.links[i];
+		if (l->modified_ms != 0 && l->modified_ms <= wall_ms && l->max_txid > txid)
+			txid = l->max_txid;
+	}
+	free(all.links);
+	return txid;
+}
+
+/* Every chain begins with an object from 1 on, and the shortest such is one by itself. */
+uint64_t chain_earliest(const struct object_listing *listing)
+{
+	struct chain all = parse_all(listing);
+	uint64_t txid = 0;
+
+	for (size_t i = 0; i < all.count; i++) {
+		const struct chain_link *l = &all.links[i];
+		if (l->min_txid == 1 && (txid == 0 || l->max_txid < txid))
+			txid = l->max_txid;
+	}
+	free(all.links);
+	return txid;
 }

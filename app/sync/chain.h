@@ -30,6 +30,7 @@ struct chain_link {
 	uint64_t max_txid;
 	unsigned level;
 	uint64_t size;
+	int64_t modified_ms; /* by the store's clock, 0 if not told */
 	char key[OBJECT_KEY_MAX];
 };
 
@@ -55,5 +56,14 @@ void chain_release(struct chain *c);
 
 /* The object that reaches furthest; false: not one of them has an LTX name. */
 bool chain_last(const struct object_listing *listing, struct chain_link *out);
+
+/*
+ * The last transaction that was in the store at `wall_ms`: the highest of the
+ * objects that are not younger, by the store's own clock.  0: there is none.
+ * Retention may since have deleted what leads to it; chain_choose() says so.
+ */
+uint64_t chain_txid_at(const struct object_listing *listing, int64_t wall_ms);
+/* The first transaction that can still be restored; 0: there is none. */
+uint64_t chain_earliest(const struct object_listing *listing);
 
 #endif

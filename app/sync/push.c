@@ -1,8 +1,8 @@
 /*
  * One user's push, from the claim of the right to its release.
  *
- *	round:	record -> capture -> encode -> put -> record -> checkpoint
- *	again while something was committed meanwhile, then release
+ *	round:	record -> spool's first, or else a capture -> put -> record
+ *	again while there is more, then checkpoint and release
  *
  * The key of the object follows from the record's TXID and the object is
  * created only if it does not exist.  A refusal, or an answer that never came,
@@ -17,14 +17,16 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "db/capture.h"
 #include "db/checkpoint.h"
-#include "ltx/encode.h"
 #include "state/right.h"
 #include "state/slot.h"
 #include "sync/chain.h"
+#include "sync/outgoing.h"
 #include "sync/record.h"
+#include "sync/spool.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -50,15 +52,20 @@ struct push {
 	struct wal_position position; /* what this round reaches */
 	uint8_t header[LTX_HEADER_LEN]; /* of the object that this round puts */
 	struct spill *body;
+	bool spooled; /* it is the spool's first file, not a capture */
 	int64_t round_ms; /* when the round began, monotonic */
 	enum object_error put_error; /* of a put whose outcome is asked for */
 	struct object_request request;
 	char record_path[PATH_MAX];
 	char db_path[PATH_MAX];
 	char user_dir[PATH_MAX];
+	char spool_dir[PATH_MAX];
 };
 
+static const struct wal_position nowhere = { .page_size = 0 };
+
 static void push_round(struct push *p);
+static void spool_long_wal(struct push *p);
 static void put_done(struct object_request *q);
 
 static void push_end(struct push *p)
@@ -109,6 +116,7 @@ static void push_failed(struct push *p, enum object_error error, enum object_res
 		  wait);
 	slot_push_failed(p->slot, error, now, clock_mono_ms() + wait,
 			 result == OBJECT_REFUSED || asked_ms > 0);
+	spool_long_wal(p);
 	push_end(p);
 }
 
@@ -131,55 +139,17 @@ static void start_request(struct push *p, enum object_verb verb,
 		p->request.answer = spill_new(p->user_dir, SPILL_MEMORY);
 }
 
-static int add_to_body(void *owner, const void *bytes, size_t len)
-{
-	return spill_add(owner, bytes, len);
-}
-
-static int encode_pages(struct capture *c, struct ltx_encoder *e)
-{
-	const uint8_t *page;
-	uint32_t pgno;
-
-	for (;;) {
-		switch (capture_next_page(c, &pgno, &page)) {
-		case CAPTURE_PAGE:
-			if (ltx_encode_page(e, pgno, page) < 0)
-				return -1;
-			break;
-		case CAPTURE_LAST:
-			return ltx_encoder_finish(e);
-		case CAPTURE_PAGE_FAILED:
-			return -1;
-		}
-	}
-}
-
 static int encode(struct push *p, struct capture *c)
 {
-	const struct wal_position *end = capture_position(c);
-	struct wal_extent extent = capture_extent(c);
-	struct ltx_header h = {
-		.page_size = end->page_size,
-		.commit = end->npages,
-		.min_txid = p->record.txid + 1,
-		.max_txid = p->record.txid + 1,
-		.timestamp_ms = clock_wall_ms(),
-		.wal_offset = extent.offset,
-		.wal_len = extent.len,
-		.node = p->sync->config.node,
-	};
+	struct ltx_header h;
 
-	if (extent.len > 0)
-		memcpy(h.wal_salt, end->salt, sizeof h.wal_salt);
+	outgoing_header(c, p->record.txid + 1, p->sync->config.node, &h);
+	ltx_header_write(&h, p->header);
 	spill_free(p->body);
 	p->body = spill_new(p->user_dir, SPILL_MEMORY);
-	p->position = *end;
-	ltx_header_write(&h, p->header);
-	struct ltx_encoder *e = ltx_encoder_new(&h, add_to_body, p->body);
-	int rc = e == NULL ? -1 : encode_pages(c, e);
-	ltx_encoder_free(e);
-	return rc;
+	p->position = *capture_position(c);
+	p->spooled = false;
+	return outgoing_encode(c, &h, outgoing_to_spill, p->body);
 }
 
 static void put(struct push *p)
@@ -187,6 +157,7 @@ static void put(struct push *p)
 	start_request(p, OBJECT_CREATE, put_done);
 	p->request.body = p->body;
 	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
+	FAULT("push.before_put");
 	store_start(p->sync->store, &p->request);
 }
 
@@ -195,7 +166,59 @@ static int arm(void *owner)
 	struct push *p = owner;
 
 	p->record.position.armed = true;
-	return record_write(p->record_path, &p->record);
+	if (record_write(p->record_path, &p->record) < 0)
+		return -1;
+	FAULT("push.armed");
+	return 0;
+}
+
+/*
+ * What is in the WAL and not yet in the store or the spool, as the spool's next
+ * file; the record then reaches the end of the WAL.  0 too when there is nothing.
+ */
+static int spool_capture(struct push *p, struct userdb *reader, bool armed)
+{
+	struct record next = p->record;
+	struct ltx_header h;
+	struct capture *c = NULL;
+
+	switch (capture_begin(reader, &p->record.position, &c)) {
+	case CAPTURE_PAGES:
+		break;
+	case CAPTURE_NOTHING:
+		return armed ? arm(p) : 0;
+	case CAPTURE_LATER:
+	case CAPTURE_FAILED:
+		return -1;
+	}
+	next.spool_last++;
+	if (next.spool_first == 0)
+		next.spool_first = next.spool_last;
+	next.position = *capture_position(c);
+	next.position.armed |= armed;
+	outgoing_header(c, next.txid + 1 + next.spool_last - next.spool_first,
+			p->sync->config.node, &h);
+	int rc = spool_add(p->spool_dir, next.spool_last, c, &h);
+	capture_end(c);
+	FAULT("spool.before_record");
+	if (rc < 0 || record_write(p->record_path, &next) < 0)
+		return -1;
+	FAULT("spool.after_record");
+	p->record = next;
+	return 0;
+}
+
+static int spool_rest(void *owner, struct userdb *reader)
+{
+	return spool_capture(owner, reader, true);
+}
+
+static void disarm(struct push *p)
+{
+	if (!p->record.position.armed)
+		return;
+	p->record.position.armed = false;
+	record_write(p->record_path, &p->record);
 }
 
 /*
@@ -208,63 +231,65 @@ static void checkpoint(struct push *p)
 		return;
 	switch (wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p)) {
 	case CHECKPOINT_DONE:
+		FAULT("push.after_checkpoint");
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, p->account->id.text,
 			  p->record.position.frame);
 		break;
 	case CHECKPOINT_LATER:
-		if (!p->record.position.armed)
-			break;
-		p->record.position.armed = false;
-		record_write(p->record_path, &p->record);
+		disarm(p);
 		break;
 	case CHECKPOINT_FAILED:
 		break;
 	}
 }
 
-/*
- * Takes what is left in the WAL into this process, with the user's writers
- * held.  Should it die before that is stored, nobody else has these frames;
- * so the record loses its position first, and the next push holds every page.
- */
-static int take_rest(void *owner, struct userdb *reader)
+/* While SQLite's writers are held, the rest of the WAL goes to the spool. */
+static void checkpoint_busy(struct push *p)
 {
-	static const struct wal_position nowhere = { .page_size = 0 };
-	struct push *p = owner;
-	struct wal_position position = p->record.position;
-	struct capture *c = NULL;
-	int rc = -1;
-
-	p->covered = slot_committed(p->slot);
-	if (capture_begin(reader, &position, &c) != CAPTURE_PAGES)
-		goto out;
-	if (encode(p, c) < 0)
-		goto out;
-	p->record.position = nowhere;
-	rc = record_write(p->record_path, &p->record);
-	if (rc < 0)
-		p->record.position = position;
-out:
-	capture_end(c);
-	return rc;
+	if (wal_checkpoint_busy(p->account->db, p->db_path, spool_rest, p) == CHECKPOINT_LATER)
+		disarm(p);
 }
 
 /*
- * While every push ends with new commits in the WAL, it would grow for ever.
- * false: there is no such need, or a reader is in the way.
+ * When many outgoing files say less than the database itself, they go, and the
+ * next file or object holds every page.
  */
-static bool push_rest(struct push *p)
+static int forget_spool(struct push *p)
 {
-	if (p->record.position.frame < CHECKPOINT_FRAMES_BUSY)
-		return false;
-	p->round_ms = clock_mono_ms();
-	enum checkpoint_result result =
-		wal_checkpoint_busy(p->account->db, p->db_path, take_rest, p);
-	if (p->record.position.page_size != 0)
-		return false;
-	p->position.armed = result == CHECKPOINT_DONE;
-	put(p);
-	return true;
+	uint64_t whole = (uint64_t)p->record.position.npages * p->record.position.page_size;
+	uint64_t spooled = spool_bytes(p->spool_dir);
+	struct record next = p->record;
+
+	if (spooled <= (uint64_t)p->sync->config.max_wal_bytes || spooled <= 2 * whole)
+		return 0;
+	log_info("spool.forgotten", "user=%s bytes=%" PRIu64, p->account->id.text, spooled);
+	next.spool_first = 0;
+	next.spool_last = 0;
+	next.position = nowhere;
+	if (record_write(p->record_path, &next) < 0)
+		return -1;
+	p->record = next;
+	spool_keep_only(p->spool_dir, 0, 0);
+	return 0;
+}
+
+/*
+ * The store is away and the WAL is long: what it holds goes to the spool, most
+ * of it while writers go on, so that the WAL may start over.
+ */
+static void spool_long_wal(struct push *p)
+{
+	struct wal_position end;
+
+	if (!p->recorded || wal_present(p->account->db, &end) != CAPTURE_PAGES)
+		return;
+	if ((int64_t)end.frame * (end.page_size + 24) < p->sync->config.max_wal_bytes)
+		return;
+	if (forget_spool(p) < 0 || spool_capture(p, p->account->db, false) < 0)
+		return;
+	checkpoint_busy(p);
+	log_info("wal.spooled", "user=%s frames=%" PRIu32 " files=%" PRIu64, p->account->id.text,
+		 end.frame, p->record.spool_last - p->record.spool_first + 1);
 }
 
 /* Everything up to `covered` is in the store, by this round or an earlier one. */
@@ -278,44 +303,91 @@ static void push_stored(struct push *p)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 		return;
 	}
+	FAULT("push.after_record");
 	slot_push_stored(p->slot, p->covered, p->record.txid, clock_wall_ms());
+	FAULT("push.after_stored");
 	if (slot_committed(p->slot) == p->covered) {
 		checkpoint(p);
 		push_end(p);
-	} else if (!push_rest(p)) {
-		push_round(p);
+		return;
 	}
+	/* While every push ends with new commits in the WAL, it would grow for ever. */
+	if (p->record.position.frame >= CHECKPOINT_FRAMES_BUSY)
+		checkpoint_busy(p);
+	push_round(p);
+}
+
+static void count_bytes(struct record *r, uint64_t bytes)
+{
+	if (r->txid > 1) {
+		r->bytes_since += bytes;
+		return;
+	}
+	r->snapshot_txid = r->txid;
+	r->snapshot_bytes = bytes;
+	r->bytes_since = 0;
+}
+
+/* What it held is covered by the record's position already. */
+static void spooled_stored(struct push *p)
+{
+	if (p->record.spool_first++ == p->record.spool_last) {
+		p->record.spool_first = 0;
+		p->record.spool_last = 0;
+	}
+	if (record_write(p->record_path, &p->record) < 0) {
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		return;
+	}
+	spool_keep_only(p->spool_dir, p->record.spool_first, p->record.spool_last);
+	push_round(p);
 }
 
 static void put_stored(struct push *p)
 {
+	FAULT("push.after_put");
 	p->record.txid++;
-	p->record.position = p->position;
+	count_bytes(&p->record, spill_len(p->body));
 	log_info("push.done", "user=%s txid=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRId64,
 		 p->account->id.text, p->record.txid, spill_len(p->body),
 		 clock_mono_ms() - p->round_ms);
+	FAULT("push.before_record");
+	if (p->spooled) {
+		spooled_stored(p);
+		return;
+	}
+	p->record.position = p->position;
 	push_stored(p);
 }
 
-/*
- * An object of ours from an attempt whose answer never came.  It may reach
- * less far than what is committed now; the rest goes out as the next one.
- */
-static void adopt(struct push *p, const struct ltx_header *h)
+/* Where in the WAL an object ends; nowhere, if the WAL has started over since. */
+static struct wal_position end_of(struct push *p, const struct ltx_header *h)
 {
-	struct wal_position reached = { 0 };
+	struct wal_position end = nowhere;
 	uint64_t frame = 0;
 
 	if (h->wal_len > 0)
 		frame = (h->wal_offset + h->wal_len - 32) / (h->page_size + 24u);
-	bool found = frame > 0 && frame <= UINT32_MAX &&
-		     wal_position_at(p->account->db, h->wal_salt, (uint32_t)frame, &reached) ==
-			     CAPTURE_PAGES;
-	log_info("push.adopted", "user=%s txid=%" PRIu64 " frame=%" PRIu64 " found=%d",
-		 p->account->id.text, h->max_txid, frame, found);
+	if (frame == 0 || frame > UINT32_MAX ||
+	    wal_position_at(p->account->db, h->wal_salt, (uint32_t)frame, &end) != CAPTURE_PAGES)
+		end = nowhere;
+	return end;
+}
+
+/*
+ * An object of ours from an attempt whose answer never came.  It may reach
+ * less far than what is committed now; the rest goes out as the next one.  If
+ * it was spooled meanwhile, the spool holds all of it and more.
+ */
+static void adopt(struct push *p, const struct ltx_header *h)
+{
 	p->record.txid = h->max_txid;
-	/* Not found: the WAL has started over since; the next object holds every page. */
-	p->record.position = found ? reached : (struct wal_position){ 0 };
+	if (p->record.spool_first == 0)
+		p->record.position = end_of(p, h);
+	log_info("push.adopted", "user=%s txid=%" PRIu64 " frame=%" PRIu32 " spool=%" PRIu64,
+		 p->account->id.text, h->max_txid, p->record.position.frame,
+		 p->record.spool_first);
+	FAULT("adopt.before_record");
 	if (record_write(p->record_path, &p->record) < 0)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 	else
@@ -405,7 +477,8 @@ static void push_captured(struct push *p)
 
 	/* Nothing restores without a first object that holds everything. */
 	if (p->record.txid == 0)
-		p->record.position = (struct wal_position){ 0 };
+		p->record.position = nowhere;
+	FAULT("push.before_capture");
 	switch (capture_begin(p->account->db, &p->record.position, &c)) {
 	case CAPTURE_NOTHING:
 		capture_end(c);
@@ -428,10 +501,46 @@ static void push_captured(struct push *p)
 			 p->record.txid + 1);
 	int rc = encode(p, c);
 	capture_end(c);
+	FAULT("push.after_capture");
 	if (rc < 0)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 	else
 		put(p);
+}
+
+static int load_spooled(struct push *p)
+{
+	struct spill *file = spool_open(p->spool_dir, p->record.spool_first);
+
+	if (file == NULL)
+		return -1;
+	spill_free(p->body);
+	p->body = spill_new(p->user_dir, SPILL_MEMORY);
+	p->spooled = true;
+	int rc = outgoing_renumber(file, p->record.txid + 1, outgoing_to_spill, p->body);
+	spill_free(file);
+	if (rc < 0 || spill_read(p->body, 0, p->header, sizeof p->header) !=
+			      (int64_t)sizeof p->header)
+		return -1;
+	return 0;
+}
+
+/* A spool that cannot be read is no reason to stop: the database has it all. */
+static void push_spooled(struct push *p)
+{
+	if (load_spooled(p) == 0) {
+		put(p);
+		return;
+	}
+	log_error("spool.lost", "user=%s number=%" PRIu64, p->account->id.text,
+		  p->record.spool_first);
+	p->record.spool_first = 0;
+	p->record.spool_last = 0;
+	p->record.position = nowhere;
+	if (record_write(p->record_path, &p->record) < 0)
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+	else
+		push_captured(p);
 }
 
 static void last_asked(struct object_request *q)
@@ -492,7 +601,10 @@ static void push_round(struct push *p)
 	switch (record_read(p->record_path, &p->record)) {
 	case RECORD_OK:
 		p->recorded = true;
-		push_captured(p);
+		if (p->record.spool_first != 0)
+			push_spooled(p);
+		else
+			push_captured(p);
 		return;
 	case RECORD_MISSING:
 		find_last(p);
@@ -508,6 +620,7 @@ static int set_paths(struct push *p, const struct user_id *id)
 	const char *data = p->sync->config.data;
 
 	if (user_path(data, id, "", p->user_dir, sizeof p->user_dir) < 0 ||
+	    user_path(data, id, "spool", p->spool_dir, sizeof p->spool_dir) < 0 ||
 	    user_path(data, id, "sync", p->record_path, sizeof p->record_path) < 0 ||
 	    user_path(data, id, "db.sqlite", p->db_path, sizeof p->db_path) < 0)
 		return -1;

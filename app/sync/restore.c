@@ -27,7 +27,8 @@ struct fetch {
 struct restore {
 	struct store *store;
 	struct user_id user;
-	uint64_t txid;
+	uint64_t txid; /* the wanted one; 0: the latest */
+	int64_t at_ms; /* the wanted one is the last of this time; 0: see txid */
 	int fd;
 	char *spill_dir;
 	restore_done *done;
@@ -210,8 +211,23 @@ static void fetched(struct object_request *q)
 	}
 }
 
+/* false: the store has objects, but none of them is so old. */
+static bool find_txid_at(struct restore *r, const struct object_listing *listing)
+{
+	if (r->at_ms == 0)
+		return true;
+	r->txid = chain_txid_at(listing, r->at_ms);
+	return r->txid != 0 || chain_earliest(listing) == 0;
+}
+
 static void choose(struct restore *r, const struct object_listing *listing)
 {
+	if (!find_txid_at(r, listing)) {
+		r->outcome.too_early = true;
+		r->outcome.earliest = chain_earliest(listing);
+		end(r, RESTORE_DAMAGED, ERROR_DAMAGED);
+		return;
+	}
 	switch (chain_choose(listing, r->txid, &r->chain)) {
 	case CHAIN_EMPTY:
 		end(r, RESTORE_NO_USER, ERROR_NONE);
@@ -219,6 +235,7 @@ static void choose(struct restore *r, const struct object_listing *listing)
 	case CHAIN_BROKEN:
 		log_error("chain.broken", "user=%s objects=%zu wanted=%" PRIu64, r->user.text,
 			  listing->count, r->txid);
+		r->outcome.earliest = chain_earliest(listing);
 		end(r, RESTORE_DAMAGED, ERROR_DAMAGED);
 		return;
 	case CHAIN_OK:
@@ -243,14 +260,16 @@ static void listed(struct object_request *q)
 	object_listing_release(&listing);
 }
 
-struct restore *restore_start(struct store *s, const struct user_id *user, uint64_t txid, int fd,
-			      const char *spill_dir, restore_done *done, void *owner)
+static struct restore *start(struct store *s, const struct user_id *user, uint64_t txid,
+			     int64_t at_ms, int fd, const char *spill_dir, restore_done *done,
+			     void *owner)
 {
 	struct restore *r = alloc_zeroed(1, sizeof *r);
 
 	r->store = s;
 	r->user = *user;
 	r->txid = txid;
+	r->at_ms = at_ms;
 	r->fd = fd;
 	r->spill_dir = alloc_string(spill_dir);
 	r->done = done;
@@ -261,4 +280,16 @@ struct restore *restore_start(struct store *s, const struct user_id *user, uint6
 	r->list.owner = r;
 	store_start(s, &r->list);
 	return r;
+}
+
+struct restore *restore_start(struct store *s, const struct user_id *user, uint64_t txid, int fd,
+			      const char *spill_dir, restore_done *done, void *owner)
+{
+	return start(s, user, txid, 0, fd, spill_dir, done, owner);
+}
+
+struct restore *restore_start_at(struct store *s, const struct user_id *user, int64_t wall_ms,
+				 int fd, const char *spill_dir, restore_done *done, void *owner)
+{
+	return start(s, user, 0, wall_ms, fd, spill_dir, done, owner);
 }

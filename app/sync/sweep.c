@@ -69,7 +69,8 @@ static bool in_doubt(const struct sweep *w, const struct user_id *id)
 		return false;
 	if (access(db, F_OK) < 0)
 		return false;
-	if (record_read(path, &record) != RECORD_OK || record.failed_since_ms != 0)
+	if (record_read(path, &record) != RECORD_OK || record.failed_since_ms != 0 ||
+	    record.spool_first != 0)
 		return true;
 	return wal_may_reach_beyond(wal, &record.position);
 }

@@ -28,6 +28,7 @@ struct sync_config {
 	struct store_config store;
 	struct backoff retry;
 	unsigned max_open; /* databases open in the thread */
+	int64_t max_wal_bytes; /* of one user during an outage; then it is spooled */
 };
 
 struct sync;

@@ -1,0 +1,162 @@
+// Clients that write without a pause worth mentioning, and a record of what they
+// were told, kept outside of the program.
+//
+//	node writers.mjs URL RECORD SEED USER=TOKEN...
+//
+// Ends with TERM, after the answers that are still out.  RECORD grows by a line
+// of JSON { user, id, what } each time something is known about a transaction:
+//
+//	sent	before it leaves
+//	acked	answered as committed: must be in the database for ever
+//	undone	rolled back, or refused: must never be
+//	stored	acked before a POST /v1/sync that said that all is in the store
+//
+// Whatever is torn shows: every transaction takes all four parts, each on pages
+// of its own, one step further, has a line in the log, and keeps the sums over
+// the ballast in `total` true.  See check.mjs.
+
+import { openSync, writeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { followParent } from "../tools/follow-parent.mjs";
+import { dice } from "./dice.mjs";
+
+const [url, record, seed, ...users] = process.argv.slice(2);
+if (!users.length) {
+	console.error("usage: writers.mjs URL RECORD SEED USER=TOKEN...");
+	process.exit(2);
+}
+
+const fd = openSync(record, "a", 0o600);
+const note = (user, what, ...ids) =>
+	writeSync(fd, ids.map((id) => JSON.stringify({ user, id, what }) + "\n").join(""));
+
+let stopping = false;
+process.on("SIGTERM", () => { stopping = true; });
+followParent(() => process.exit(1));
+
+// ---- what is sent
+
+const tables = `BEGIN IMMEDIATE;
+	CREATE TABLE IF NOT EXISTS part(id INTEGER PRIMARY KEY, step, filling);
+	CREATE TABLE IF NOT EXISTS log(step INTEGER PRIMARY KEY, id TEXT UNIQUE);
+	CREATE TABLE IF NOT EXISTS ballast(step INTEGER PRIMARY KEY, filling);
+	CREATE TABLE IF NOT EXISTS total(id INTEGER PRIMARY KEY, n, bytes);
+	INSERT OR IGNORE INTO part VALUES (1, 0, ''), (2, 0, ''), (3, 0, ''), (4, 0, '');
+	INSERT OR IGNORE INTO total VALUES (1, 0, 0);
+	COMMIT`;
+
+// The statements of a transaction; what it stores is random to the database, too.
+function step(id, roll, end) {
+	const size = roll(10) === 0 ? 20000 + roll(300000) : roll(6000);
+	const keep = roll(8) === 0 ? 2 : 25;
+
+	return [
+		"BEGIN IMMEDIATE",
+		`UPDATE part SET step = step + 1, filling = randomblob(${500 + roll(3000)}) WHERE id % 2 = 1`,
+		`INSERT INTO log SELECT max(step), '${id}' FROM part`,
+		`INSERT INTO ballast SELECT max(step), randomblob(${size}) FROM part`,
+		`DELETE FROM ballast WHERE step <= (SELECT max(step) FROM log) - ${keep}`,
+		`UPDATE part SET step = step + 1, filling = randomblob(${500 + roll(3000)}) WHERE id % 2 = 0`,
+		`UPDATE total SET n = (SELECT count(*) FROM ballast),
+			bytes = (SELECT coalesce(sum(length(filling)), 0) FROM ballast)`,
+		end,
+	];
+}
+
+const sequence = (statements) => ({
+	path: "/v2/pipeline",
+	body: { requests: [{ type: "sequence", sql: statements.join(";\n") }] },
+	done: (answer) => answer.results[0].type === "ok",
+});
+
+const batch = (statements) => ({
+	path: "/v1/batch",
+	body: {
+		batch: {
+			steps: statements.map((sql, i) => ({
+				stmt: { sql },
+				...(i > 0 && { condition: { type: "ok", step: i - 1 } }),
+			})),
+		},
+	},
+	done: (answer) => answer.result.step_results.at(-1) !== null,
+});
+
+// ---- one client
+
+// "unknown" is every answer that did not come from the program, or not whole.
+async function send(token, { path, body, done }) {
+	try {
+		const response = await fetch(url + path, {
+			method: "POST",
+			headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+			body: JSON.stringify(body),
+			signal: AbortSignal.timeout(20000),
+		});
+		const text = await response.text();
+
+		if (response.status === 200)
+			return done(JSON.parse(text)) ? "acked" : "undone";
+		return text.startsWith("{") ? "undone" : "unknown";
+	} catch {
+		return "unknown";
+	}
+}
+
+class Client {
+	constructor(user, token, number) {
+		this.user = user;
+		this.token = token;
+		this.name = `${seed}.${number}`;
+		this.roll = dice(`${seed} ${user} ${number}`);
+		this.acked = [];
+		this.count = 0;
+	}
+
+	async write() {
+		const id = `${this.name}.${++this.count}`;
+		const undo = this.roll(12) === 0;
+		const kind = this.roll(2) ? sequence : batch;
+
+		note(this.user, undo ? "undone" : "sent", id);
+		const outcome = await send(this.token,
+			kind(step(id, this.roll, undo ? "ROLLBACK" : "COMMIT")));
+		if (undo || outcome === "unknown")
+			return;
+		note(this.user, outcome, id);
+		if (outcome === "acked")
+			this.acked.push(id);
+	}
+
+	async sync() {
+		const ids = this.acked;
+
+		this.acked = [];
+		const outcome = await send(this.token,
+			{ path: "/v1/sync", body: {}, done: (answer) => answer.status !== "failed" });
+		if (outcome === "acked")
+			note(this.user, "stored", ...ids);
+	}
+
+	async run() {
+		while (!stopping && await send(this.token, sequence([tables])) !== "acked")
+			await pause(50);
+		while (!stopping) {
+			if (this.roll(15) === 0)
+				await this.sync();
+			else if (this.roll(40) === 0)
+				await send(this.token, sequence(["VACUUM"]));
+			else
+				await this.write();
+			await pause(this.roll(120));
+		}
+	}
+}
+
+const clients = users.flatMap((text, i) => {
+	const [user, token] = text.split("=", 2);
+
+	// The first user is written by two at once.
+	return Array.from({ length: i === 0 ? 2 : 1 }, (_, n) => new Client(user, token, n));
+});
+await Promise.all(clients.map((client) => client.run()));
