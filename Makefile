@@ -128,7 +128,7 @@ test:
 	@tests/run.sh
 
 format:
-	clang-format -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
+	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
 
 lint:
 	@tests/run.sh format layers shell cppcheck clang-tidy
