@@ -139,7 +139,7 @@ crash:
 	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
 
 format:
-	clang-format -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
+	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
 
 lint:
 	@tests/run.sh format layers shell cppcheck clang-tidy

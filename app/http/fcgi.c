@@ -264,7 +264,8 @@ static void add_header(struct buf *head, const char *name, const char *value)
 {
 	if (value == NULL)
 		return;
-	assert(strpbrk(value, "\r\n") == NULL);
+	size_t first_line = strcspn(value, "\r\n");
+	assert(value[first_line] == '\0');
 	buf_addf(head, "%s: %s\r\n", name, value);
 }
 

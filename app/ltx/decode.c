@@ -229,7 +229,8 @@ static int read_page(struct ltx_decoder *d, uint32_t pgno, uint32_t flags, uint6
 	d->crc = crc64_update(d->crc, d->page, d->header.page_size);
 	d->last_pgno = pgno;
 	d->npages++;
-	expect_in_index(d, entry, wire_put_index_entry(entry, pgno, offset, d->position - offset));
+	size_t entry_len = wire_put_index_entry(entry, pgno, offset, d->position - offset);
+	expect_in_index(d, entry, entry_len);
 	return 0;
 }
 

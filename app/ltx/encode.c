@@ -85,7 +85,8 @@ static void add_to_index(struct ltx_encoder *e, uint32_t pgno, uint64_t len)
 {
 	uint8_t entry[WIRE_INDEX_ENTRY_MAX];
 
-	buf_add(&e->index, entry, wire_put_index_entry(entry, pgno, e->written, len));
+	size_t entry_len = wire_put_index_entry(entry, pgno, e->written, len);
+	buf_add(&e->index, entry, entry_len);
 }
 
 int ltx_encode_page(struct ltx_encoder *e, uint32_t pgno, const uint8_t *page)

@@ -20,6 +20,14 @@ void chain_push_key(const struct user_id *user, uint64_t txid, char out[static O
 		       CHAIN_PUSH_LEVEL, txid, txid);
 }
 
+static bool take(const char **p, char wanted)
+{
+	if (**p != wanted)
+		return false;
+	(*p)++;
+	return true;
+}
+
 static bool take_hex(const char **p, int digits, uint64_t *out)
 {
 	uint64_t value = 0;
@@ -45,9 +53,10 @@ static bool parse_name(const struct object_entry *entry, struct chain_link *out)
 	if (p == NULL)
 		return false;
 	p++;
-	if (!take_hex(&p, 4, &level) || *p++ != '/' || level > CHAIN_SNAPSHOT_LEVEL)
+	if (!take_hex(&p, 4, &level) || !take(&p, '/') || level > CHAIN_SNAPSHOT_LEVEL)
 		return false;
-	if (!take_hex(&p, 16, &out->min_txid) || *p++ != '-' || !take_hex(&p, 16, &out->max_txid))
+	if (!take_hex(&p, 16, &out->min_txid) || !take(&p, '-') ||
+	    !take_hex(&p, 16, &out->max_txid))
 		return false;
 	if (strcmp(p, ".ltx") != 0 || out->min_txid == 0 || out->max_txid < out->min_txid)
 		return false;
