@@ -54,7 +54,12 @@ static const char *const auth_choices[] = {
 	[AUTH_REMOTE_USER] = "remote_user",
 	NULL,
 };
-static const char *const conflict_choices[] = { "hold", "remote", "local", NULL };
+static const char *const conflict_choices[] = {
+	[KEEP_UNDECIDED] = "hold",
+	[KEEP_REMOTE] = "remote",
+	[KEEP_LOCAL] = "local",
+	NULL,
+};
 static const char *const log_choices[] = {
 	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVEL_WARN] = "warn",
@@ -214,7 +219,6 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.kind = KIND_CHOICE,
 		.standard = "hold",
 		.choices = conflict_choices,
-		.unused = true,
 		.meaning = "which history wins when the store holds another",
 	},
 	[VARIABLE_MAX_DB_BYTES] = {

@@ -288,3 +288,26 @@ bool userdb_is_clean(const struct userdb *u)
 {
 	return u->sandbox == NULL || !sandbox_tainted(u->sandbox);
 }
+
+enum userdb_result userdb_fold_wal(const char *path)
+{
+	struct userdb *u = NULL;
+	int nlog = -1, ncopied = -1;
+	char beside[PATH_MAX];
+
+	enum userdb_result result = userdb_open(path, USERDB_INTERNAL, NULL, &u);
+	if (result != USERDB_OK)
+		return result;
+	int rc = sqlite3_wal_checkpoint_v2(u->db, "main", SQLITE_CHECKPOINT_TRUNCATE, &nlog,
+					   &ncopied);
+	userdb_close(u);
+	if (rc != SQLITE_OK)
+		return result_of(rc, "fold", path);
+	/* The next file of this name must find neither. */
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(beside, sizeof beside, "%s%s", path, i == 0 ? "-wal" : "-shm");
+		if (unlink(beside) < 0 && errno != ENOENT)
+			return file_failed("unlink", beside);
+	}
+	return USERDB_OK;
+}

@@ -46,6 +46,12 @@ enum userdb_result {
 enum userdb_result userdb_create(const char *path);
 
 /*
+ * Brings all of the WAL into the file and empties it: afterwards the file alone
+ * is the database.  For the holder of both rights, who is about to move it.
+ */
+enum userdb_result userdb_fold_wal(const char *path);
+
+/*
  * `limits` is copied; it matters for USERDB_CLIENT only, NULL otherwise.  The
  * file must exist.  One that a foreign tool left in another journal mode is
  * put back into WAL mode.

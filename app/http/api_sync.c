@@ -2,8 +2,10 @@
  * GET /v1/sync: how far the store is behind, and why.
  * POST /v1/sync: push now; success is said only once everything that was
  * committed when the request came is in the store.
+ * POST /v1/sync/resolve: {"keep":"remote"} or {"keep":"local"} ends a conflict.
  */
 #include "base/clock.h"
+#include "base/json_read.h"
 #include "base/json_write.h"
 #include "http/user_route.h"
 #include "state/slot.h"
@@ -129,5 +131,54 @@ enum served serve_sync_post(struct service *s, struct exchange *x)
 	x->wait.seen = v.ended;
 	x->wait.ready = attempt_ended;
 	x->wait.until_ms = x->arrived_ms + SYNC_WAIT_MS;
+	return SERVE_PARK;
+}
+
+static enum slot_keep read_choice(const struct exchange *x)
+{
+	static const struct json_limits limits = { 1024, 4, 16 };
+	const struct buf *body = &x->request.body;
+	enum slot_keep keep = KEEP_UNDECIDED;
+	char why[128];
+
+	struct json_doc *doc = json_parse(body->data, body->len, &limits, why, sizeof why);
+	if (doc == NULL)
+		return KEEP_UNDECIDED;
+	const struct json *choice = json_get(json_root(doc), "keep");
+	if (json_text_is(choice, "remote"))
+		keep = KEEP_REMOTE;
+	else if (json_text_is(choice, "local"))
+		keep = KEEP_LOCAL;
+	json_free(doc);
+	return keep;
+}
+
+enum served serve_sync_resolve(struct service *s, struct exchange *x)
+{
+	enum slot_keep keep = read_choice(x);
+	struct slot_view v;
+
+	slot_read(x->slot, &v);
+	if (x->read_only)
+		return refuse(x, HTTP_FORBIDDEN, "READ_ONLY", "the token allows reading only");
+	if (keep == KEEP_UNDECIDED)
+		return refuse(x, HTTP_BAD_REQUEST, "MALFORMED_REQUEST",
+			      "the body is {\"keep\":\"remote\"} or {\"keep\":\"local\"}");
+	if (!v.conflict && x->wait.rounds == 0)
+		return refuse(x, HTTP_CONFLICT, "NO_CONFLICT", "there is nothing to resolve");
+	if (!v.conflict && v.ended != x->wait.seen) {
+		put_status(x);
+		return SERVE_DONE;
+	}
+	if (x->wait.rounds > 0 && v.ended != x->wait.seen)
+		return failed(x, &v);
+	if (clock_mono_ms() >= x->arrived_ms + SYNC_WAIT_MS)
+		return failed(x, &v);
+	if (!s->may_park)
+		return refuse(x, HTTP_UNAVAILABLE, "BUSY", "too many requests are waiting");
+	x->wait.seen = v.ended;
+	x->wait.ready = attempt_ended;
+	x->wait.until_ms = x->arrived_ms + SYNC_WAIT_MS;
+	sync_resolve(s->sync, x->slot, keep);
 	return SERVE_PARK;
 }

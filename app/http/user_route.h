@@ -28,5 +28,6 @@ route_handler serve_execute; /* POST /v1/execute */
 route_handler serve_batch; /* POST /v1/batch */
 route_handler serve_sync_get; /* GET /v1/sync, in api_sync.c */
 route_handler serve_sync_post; /* POST /v1/sync */
+route_handler serve_sync_resolve; /* POST /v1/sync/resolve */
 
 #endif

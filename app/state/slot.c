@@ -13,6 +13,7 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->txid = s->txid;
 	out->files = (enum slot_files)s->files;
 	out->conflict = s->conflict != 0;
+	out->keep = (enum slot_keep)s->keep;
 	out->pusher = s->owner;
 	out->pushing = out->pusher != 0;
 	out->error = s->error;
@@ -50,6 +51,7 @@ void slot_load(struct slot *s, const struct slot_saved *saved)
 	s->txid = saved->txid;
 	s->files = saved->files;
 	s->error = saved->error;
+	s->conflict = saved->conflict;
 	s->failures = saved->failed_since_ms != 0;
 	s->failed_since_ms = saved->failed_since_ms;
 	if (saved->dirty)
@@ -137,7 +139,24 @@ void slot_push_put_off(struct slot *s, int64_t next_attempt_ms)
 
 void slot_push_conflict(struct slot *s, bool conflict)
 {
+	s->keep = KEEP_UNDECIDED;
 	s->conflict = conflict;
+}
+
+void slot_keep(struct slot *s, enum slot_keep keep)
+{
+	s->keep = keep;
+}
+
+void slot_push_abandoned(struct slot *s)
+{
+	s->error = 0;
+	s->failures = 0;
+	s->clear_at = 0;
+	s->dirty_since_ms = 0;
+	s->failed_since_ms = 0;
+	s->files = FILES_ABSENT;
+	s->stored = s->committed;
 }
 
 void slot_push_ended(struct slot *s, int64_t mono_ms)

@@ -29,12 +29,20 @@ enum slot_files {
 	FILES_PRESENT,
 };
 
+/* Which side of a conflict its user keeps. */
+enum slot_keep {
+	KEEP_UNDECIDED,
+	KEEP_REMOTE,
+	KEEP_LOCAL,
+};
+
 struct slot_view { /* the words, each read once */
 	uint64_t stored; /* how many commits are in the store */
 	uint64_t committed; /* commits known here since the start */
 	uint64_t txid; /* of the last object known to be in the store */
 	enum slot_files files;
 	bool conflict;
+	enum slot_keep keep;
 	bool pushing;
 	uint64_t pusher; /* table_worker_mark() of who pushes */
 	uint32_t error; /* of the last failed push; the caller's enum, 0 for none */
@@ -66,6 +74,7 @@ struct slot_saved {
 	uint32_t error;
 	enum slot_files files;
 	bool dirty;
+	bool conflict;
 };
 bool slot_is_loaded(const struct slot *s);
 void slot_load(struct slot *s, const struct slot_saved *saved);
@@ -89,6 +98,10 @@ void slot_push_late(struct slot *s, uint32_t error, int64_t wall_ms);
 /* Not a failure: the attempt could not be made right now. */
 void slot_push_put_off(struct slot *s, int64_t next_attempt_ms);
 void slot_push_conflict(struct slot *s, bool conflict);
+/* The decision; whoever next holds RIGHT_PUSH carries it out.  slot_push_conflict() ends it. */
+void slot_keep(struct slot *s, enum slot_keep keep);
+/* The commits of a database that was put aside will never be stored. */
+void slot_push_abandoned(struct slot *s);
 /* The last call of an attempt, whatever came of it. */
 void slot_push_ended(struct slot *s, int64_t mono_ms);
 

@@ -6,7 +6,7 @@
  *	committed	anybody; only grows
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
- *	hurried, pull_wanted	anybody
+ *	hurried, pull_wanted, keep	anybody
  *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
  *	all others	the holder of RIGHT_PUSH
  *
@@ -42,6 +42,7 @@ struct slot {
 	_Atomic uint32_t pull_error;
 	_Atomic uint32_t pull_wanted;
 	_Atomic uint32_t conflict;
+	_Atomic uint32_t keep; /* enum slot_keep */
 	_Atomic uint32_t files;
 	_Atomic uint32_t loaded;
 };

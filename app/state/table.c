@@ -1,6 +1,7 @@
 /*
  *	+--------------------+ 0
- *	| struct header      |  written once, before the first fork, but for `sweeper`
+ *	| struct header      |  written once, before the first fork, but for
+ *	|                    |  `sweeper` and `store`
  *	+--------------------+
  *	| workers            |  TABLE_WORKERS_MAX places
  *	+--------------------+
@@ -46,6 +47,7 @@ struct header {
 	uint64_t nslots; /* a power of two */
 	uint64_t secret[2];
 	_Atomic uint64_t sweeper; /* mark of the sweeping worker, all ones: done */
+	struct store_words store;
 };
 
 struct worker {
@@ -253,6 +255,7 @@ static void clear_words(struct slot *s)
 	s->failures = 0;
 	s->failed_since_ms = 0;
 	s->conflict = 0;
+	s->keep = KEEP_UNDECIDED;
 	s->clear_at = 0;
 	s->last_success_ms = 0;
 	s->next_attempt_ms = 0;
@@ -467,6 +470,11 @@ bool table_worker_get(const struct table *t, unsigned worker, struct worker_word
 	out->pid = w->pid;
 	out->requests = w->requests;
 	return out->pid != 0;
+}
+
+struct store_words *table_store(const struct table *t)
+{
+	return &t->header->store;
 }
 
 bool table_claim_sweep(struct table *t, unsigned worker)

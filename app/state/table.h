@@ -9,6 +9,7 @@
  *	table_create()		master, before the first fork
  *	table_find(), table_add()
  *	slot_...()		one user's words, in state/slot.h
+ *	table_store()		what all workers together know of the store
  *	table_map_readonly()	another program: `holdfast status`
  *
  * Nothing here blocks and nothing needs repair: every field is one atomic
@@ -21,6 +22,7 @@
 
 #include "state/user.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -97,6 +99,23 @@ void table_worker_died(struct table *t, unsigned worker);
 void table_worker_serves(struct table *t, unsigned worker, const struct slot *s);
 void table_worker_rests(struct table *t, unsigned worker);
 bool table_worker_get(const struct table *t, unsigned worker, struct worker_word *out);
+
+/*
+ * How the store is doing, as all workers together have seen it.  Times are
+ * monotonic milliseconds, 0 for never.  Written by the sync engines without a
+ * right, each word for itself: what a worker leaves half done when it dies is
+ * an estimate that the next answer of the store corrects.
+ */
+struct store_words {
+	_Atomic int64_t success_ms; /* the last success */
+	_Atomic int64_t down_since_ms; /* 0: it is not down */
+	_Atomic int64_t back_ms; /* the first success after it was last down */
+	_Atomic int64_t probe_ms; /* the next probe not before */
+	_Atomic int64_t hurry_ms; /* the next hurried attempt not before */
+	_Atomic uint32_t failures; /* in a row, whoever's */
+	_Atomic uint32_t credits; /* retries that recent successes allow */
+};
+struct store_words *table_store(const struct table *t);
 
 /* The sweep over the disk after a start: exactly one worker at a time does it. */
 bool table_claim_sweep(struct table *t, unsigned worker);

@@ -135,7 +135,8 @@ static int read_saved(const struct accounts *all, const struct user_id *id, stru
 	switch (record_read(sync, &record)) {
 	case RECORD_OK:
 		out->txid = record.txid;
-		out->failed_since_ms = record.failed_since_ms;
+		out->conflict = record.error == ERROR_CONFLICT;
+		out->failed_since_ms = out->conflict ? 0 : record.failed_since_ms;
 		out->error = record.error;
 		out->dirty =
 			record.failed_since_ms != 0 || wal_may_reach_beyond(wal, &record.position);

@@ -6,6 +6,7 @@
 #define SYNC_ENGINE_H
 
 #include "sync/account.h"
+#include "sync/health.h"
 #include "sync/sync.h"
 
 #include <pthread.h>
@@ -26,6 +27,9 @@ struct sync {
 	unsigned pulls;
 	unsigned max_pulls;
 	uint32_t scan_from; /* place in the table where the next scan begins */
+	uint32_t probe_from; /* and where the search for the next probe does */
+	struct health health; /* push_start()'s pushes tell it what came of them */
+	_Atomic(struct slot *) hurried; /* whose retry a request waits for, see sync_retry() */
 	struct sweep *sweep; /* NULL when it is not ours to do, or done */
 	_Atomic int mode;
 	pthread_t thread;
@@ -39,6 +43,10 @@ void push_start(struct sync *s, struct slot *slot);
 /* The failure of a push for which there has been no room for too long. */
 void push_give_up(struct sync *s, struct slot *slot);
 void pull_start(struct sync *s, struct slot *slot);
+
+/* The end of a conflict, as its user decided. */
+void push_keep_local(struct sync *s, struct slot *slot);
+void pull_keep_remote(struct sync *s, struct slot *slot);
 
 /*
  * The sweep: finds the users that are dirty on disk after a start.  A step

@@ -1,5 +1,6 @@
 /*
- * The first pull of a user that has no local database.
+ * The first pull of a user that has no local database, and the replacement of
+ * one that lost a conflict.
  *
  * The database is written beside and renamed into place only when every byte
  * was checked.  "The store has no such user" makes an empty database; nothing
@@ -36,6 +37,7 @@ struct pull {
 	int lock;
 	int fd;
 	int64_t began_ms;
+	bool replaces; /* a database that lost a conflict */
 	char dir[PATH_MAX];
 	char lock_path[PATH_MAX];
 	char db_path[PATH_MAX];
@@ -104,6 +106,39 @@ static int install(struct pull *p, const struct restored *got)
 	return file_sync_dir(p->dir);
 }
 
+/*
+ * The database with all that is in its WAL, as one file of its own.  Both
+ * rights are held, so nobody writes and nobody has a transaction open.
+ */
+static int put_in_kept(struct pull *p)
+{
+	char kept[PATH_MAX], dir[PATH_MAX];
+
+	if (user_path(p->sync->config.data, &p->id, "kept", dir, sizeof dir) < 0 ||
+	    file_make_dirs(dir, 0700) < 0 ||
+	    snprintf(kept, sizeof kept, "%s/%" PRId64 ".sqlite", dir, clock_wall_ms()) >=
+		    (int)sizeof kept)
+		return -1;
+	if (userdb_fold_wal(p->db_path) != USERDB_OK)
+		return -1;
+	if (rename(p->db_path, kept) < 0) {
+		log_error("pull.failed", "call=rename path=%s error=\"%s\"", kept, strerror(errno));
+		return -1;
+	}
+	log_info("conflict.resolved", "user=%s keep=remote kept=%s", p->id.text, kept);
+	return file_sync_dir(dir) < 0 ? -1 : file_sync_dir(p->dir);
+}
+
+/* Only now, with the other history whole beside it, does ours go. */
+static int replace(struct pull *p, const struct restored *got)
+{
+	if (put_in_kept(p) < 0 || install(p, got) < 0)
+		return -1;
+	slot_push_abandoned(p->slot);
+	slot_push_conflict(p->slot, false);
+	return 0;
+}
+
 static int create_empty(struct pull *p)
 {
 	struct record record = { 0 };
@@ -132,10 +167,13 @@ static void restored(struct restore *r, void *owner)
 
 	switch (got->result) {
 	case RESTORE_DONE:
-		finish(p, install(p, got), got->txid);
+		finish(p, p->replaces ? replace(p, got) : install(p, got), got->txid);
 		return;
 	case RESTORE_NO_USER:
-		finish(p, create_empty(p), 0);
+		if (p->replaces)
+			pull_failed(p, ERROR_CONFLICT);
+		else
+			finish(p, create_empty(p), 0);
 		return;
 	case RESTORE_UNREACHED:
 	case RESTORE_DAMAGED:
@@ -172,7 +210,8 @@ static int claim(struct pull *p)
 
 static int begin(struct pull *p)
 {
-	if (put_aside(p, "db.sqlite-wal") < 0 || put_aside(p, "db.sqlite-shm") < 0)
+	if (!p->replaces &&
+	    (put_aside(p, "db.sqlite-wal") < 0 || put_aside(p, "db.sqlite-shm") < 0))
 		return -1;
 	p->fd = open(p->new_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (p->fd < 0) {
@@ -184,10 +223,10 @@ static int begin(struct pull *p)
 	return 0;
 }
 
-void pull_start(struct sync *s, struct slot *slot)
+/* NULL: another worker is at it. */
+static struct pull *pull_claim(struct sync *s, struct slot *slot)
 {
 	struct pull *p = alloc_zeroed(1, sizeof *p);
-	struct record record = { 0 };
 
 	p->sync = s;
 	p->slot = slot;
@@ -197,10 +236,20 @@ void pull_start(struct sync *s, struct slot *slot)
 	slot_id(slot, &p->id);
 	if (claim(p) < 0) {
 		pull_free(p);
-		return;
+		return NULL;
 	}
 	s->pulls++;
 	slot_push_began(slot, s->mark, p->began_ms);
+	return p;
+}
+
+void pull_start(struct sync *s, struct slot *slot)
+{
+	struct pull *p = pull_claim(s, slot);
+	struct record record = { 0 };
+
+	if (p == NULL)
+		return;
 	if (access(p->db_path, F_OK) == 0) {
 		/* Another worker's pull ended between the wish and the claim. */
 		if (record_read(p->record_path, &record) != RECORD_OK)
@@ -210,4 +259,15 @@ void pull_start(struct sync *s, struct slot *slot)
 	} else if (begin(p) < 0) {
 		pull_failed(p, ERROR_DISK);
 	}
+}
+
+void pull_keep_remote(struct sync *s, struct slot *slot)
+{
+	struct pull *p = pull_claim(s, slot);
+
+	if (p == NULL)
+		return;
+	p->replaces = true;
+	if (begin(p) < 0)
+		pull_failed(p, ERROR_DISK);
 }

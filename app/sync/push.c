@@ -48,6 +48,7 @@ struct push {
 	struct slot *slot;
 	struct record record;
 	bool recorded; /* the record is what the disk says */
+	bool keeps_local; /* whatever history the store has, ours goes on top */
 	uint64_t covered; /* commits that this round stores */
 	struct wal_position position; /* what this round reaches */
 	uint8_t header[LTX_HEADER_LEN]; /* of the object that this round puts */
@@ -123,7 +124,14 @@ static void push_failed(struct push *p, enum object_error error, enum object_res
 static void push_conflict(struct push *p, const char *key)
 {
 	log_error("push.conflict", "user=%s key=%s", p->account->id.text, key);
+	p->record.failed_since_ms = clock_wall_ms();
+	p->record.error = ERROR_CONFLICT;
+	if (p->recorded)
+		record_write(p->record_path, &p->record);
 	slot_push_conflict(p->slot, true);
+	slot_keep(p->slot, p->sync->config.on_conflict);
+	if (p->sync->config.on_conflict != KEEP_UNDECIDED)
+		table_set_due(p->sync->table, p->slot);
 	push_end(p);
 }
 
@@ -196,8 +204,8 @@ static int spool_capture(struct push *p, struct userdb *reader, bool armed)
 		next.spool_first = next.spool_last;
 	next.position = *capture_position(c);
 	next.position.armed |= armed;
-	outgoing_header(c, next.txid + 1 + next.spool_last - next.spool_first,
-			p->sync->config.node, &h);
+	outgoing_header(c, next.txid + 1 + next.spool_last - next.spool_first, p->sync->config.node,
+			&h);
 	int rc = spool_add(p->spool_dir, next.spool_last, c, &h);
 	capture_end(c);
 	FAULT("spool.before_record");
@@ -385,8 +393,7 @@ static void adopt(struct push *p, const struct ltx_header *h)
 	if (p->record.spool_first == 0)
 		p->record.position = end_of(p, h);
 	log_info("push.adopted", "user=%s txid=%" PRIu64 " frame=%" PRIu32 " spool=%" PRIu64,
-		 p->account->id.text, h->max_txid, p->record.position.frame,
-		 p->record.spool_first);
+		 p->account->id.text, h->max_txid, p->record.position.frame, p->record.spool_first);
 	FAULT("adopt.before_record");
 	if (record_write(p->record_path, &p->record) < 0)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
@@ -519,8 +526,8 @@ static int load_spooled(struct push *p)
 	p->spooled = true;
 	int rc = outgoing_renumber(file, p->record.txid + 1, outgoing_to_spill, p->body);
 	spill_free(file);
-	if (rc < 0 || spill_read(p->body, 0, p->header, sizeof p->header) !=
-			      (int64_t)sizeof p->header)
+	if (rc < 0 ||
+	    spill_read(p->body, 0, p->header, sizeof p->header) != (int64_t)sizeof p->header)
 		return -1;
 	return 0;
 }
@@ -562,6 +569,27 @@ static void last_asked(struct object_request *q)
 	push_captured(p);
 }
 
+/*
+ * The user keeps this database: it goes, whole, behind the last transaction
+ * that is there, which stays restorable by its TXID.
+ */
+static void push_on_top(struct push *p, uint64_t last_txid)
+{
+	memset(&p->record, 0, sizeof p->record);
+	p->record.txid = last_txid;
+	if (record_write(p->record_path, &p->record) < 0) {
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		return;
+	}
+	log_info("conflict.resolved", "user=%s keep=local txid=%" PRIu64, p->account->id.text,
+		 last_txid + 1);
+	spool_keep_only(p->spool_dir, 0, 0);
+	slot_push_conflict(p->slot, false);
+	p->keeps_local = false;
+	p->recorded = true;
+	push_captured(p);
+}
+
 static void listed(struct object_request *q)
 {
 	struct push *p = q->owner;
@@ -573,6 +601,10 @@ static void listed(struct object_request *q)
 	}
 	bool any = chain_last(&q->listing, &last);
 	object_listing_release(&q->listing);
+	if (p->keeps_local) {
+		push_on_top(p, any ? last.max_txid : 0);
+		return;
+	}
 	if (!any) {
 		push_captured(p);
 		return;
@@ -583,10 +615,9 @@ static void listed(struct object_request *q)
 	store_start(p->sync->store, &p->request);
 }
 
-/* The record is lost: how far the store reaches, only the store can say. */
+/* How far the store reaches, only the store can say. */
 static void find_last(struct push *p)
 {
-	log_warn("record.missing", "user=%s", p->account->id.text);
 	start_request(p, OBJECT_LIST, listed);
 	chain_prefix(&p->account->id, p->request.key);
 	store_start(p->sync->store, &p->request);
@@ -607,6 +638,7 @@ static void push_round(struct push *p)
 			push_captured(p);
 		return;
 	case RECORD_MISSING:
+		log_warn("record.missing", "user=%s", p->account->id.text);
 		find_last(p);
 		return;
 	case RECORD_FAILED:
@@ -669,6 +701,18 @@ void push_start(struct sync *s, struct slot *slot)
 
 	if (p != NULL)
 		push_round(p);
+}
+
+void push_keep_local(struct sync *s, struct slot *slot)
+{
+	struct push *p = push_claim(s, slot);
+
+	if (p == NULL)
+		return;
+	p->keeps_local = true;
+	p->round_ms = clock_mono_ms();
+	p->covered = slot_committed(p->slot);
+	find_last(p);
 }
 
 void push_give_up(struct sync *s, struct slot *slot)

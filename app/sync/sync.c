@@ -6,6 +6,9 @@
  *
  * A request thread sets the bit and wakes its own engine; the engines of other
  * workers see it at their next look, at most IDLE_MS later.
+ *
+ * Retries of a crowd of failed users are paced, see sync/health.h.  They are
+ * found by the same look: what it may not start waits for the next.
  */
 #include "sync/sync.h"
 
@@ -39,7 +42,7 @@ static void rest(struct sync *s, struct slot *slot)
 
 	table_clear_due(s->table, slot);
 	slot_read(slot, &v);
-	if ((slot_is_dirty(&v) && !v.conflict) || (v.pull_wanted && v.files != FILES_PRESENT))
+	if ((v.conflict ? v.keep != KEEP_UNDECIDED : slot_is_dirty(&v)) || (v.pull_wanted && v.files != FILES_PRESENT))
 		table_set_due(s->table, slot);
 }
 
@@ -59,22 +62,83 @@ static bool has_begun_too_late(const struct sync *s, const struct slot_view *v, 
 	return has_waited_too_long(s, v, now) && v->began_ms - v->dirty_since_ms >= LATE_MS;
 }
 
-static void consider(struct sync *s, struct slot *slot, int64_t now, bool draining)
+static bool is_retry(const struct slot_view *v)
+{
+	return v->failures > 0 && !v->conflict;
+}
+
+/* The return of the store ends a wait that was for the store, not one that it asked for. */
+static bool is_time(const struct sync *s, const struct slot_view *v, int64_t now)
+{
+	if (v->next_attempt_ms <= now)
+		return true;
+	return is_retry(v) && v->held_until_ms <= now && health_frees(&s->health, v->began_ms);
+}
+
+/* A crowd leaves one transfer to those who have not failed. */
+static bool has_room_for_retry(const struct sync *s)
+{
+	unsigned kept = health_is_crowd(&s->health) && s->max_pushes > 1 ? 1 : 0;
+
+	return s->pushes + kept < s->max_pushes;
+}
+
+/* What one look through the table has found. */
+struct look {
+	int64_t now;
+	bool draining;
+	unsigned failed_users;
+	bool held_back; /* there are retries that are only allowed as a probe */
+};
+
+static void retry(struct sync *s, struct slot *slot, const struct slot_view *before,
+		  struct look *look)
 {
 	struct slot_view v;
 
+	if (!has_room_for_retry(s))
+		return;
+	if (!health_allows_retry(&s->health)) {
+		look->held_back = true;
+		return;
+	}
+	push_start(s, slot);
 	slot_read(slot, &v);
+	if (v.pusher != s->mark && v.ended == before->ended)
+		health_give_back(&s->health); /* another worker was faster */
+}
+
+static void resolve(struct sync *s, struct slot *slot, enum slot_keep keep)
+{
+	if (keep == KEEP_LOCAL && s->pushes < s->max_pushes)
+		push_keep_local(s, slot);
+	else if (keep == KEEP_REMOTE && s->pulls < s->max_pulls)
+		pull_keep_remote(s, slot);
+}
+
+static void consider(struct sync *s, struct slot *slot, struct look *look)
+{
+	int64_t now = look->now;
+	struct slot_view v;
+
+	slot_read(slot, &v);
+	if (is_retry(&v))
+		look->failed_users++;
 	if (v.pusher == s->mark && has_begun_too_late(s, &v, now))
 		slot_push_late(slot, ERROR_BUSY, clock_wall_ms());
 	if (v.pushing && table_pusher_lives(s->table, slot))
 		return;
-	if (v.pull_wanted && v.files != FILES_PRESENT) {
-		if (s->pulls < s->max_pulls && !draining)
+	if (v.conflict && v.keep != KEEP_UNDECIDED) {
+		resolve(s, slot, v.keep);
+	} else if (v.pull_wanted && v.files != FILES_PRESENT) {
+		if (s->pulls < s->max_pulls && !look->draining)
 			pull_start(s, slot);
 	} else if (v.conflict || (!slot_is_dirty(&v) && v.failed_since_ms == 0)) {
 		rest(s, slot);
-	} else if (v.next_attempt_ms > now) {
+	} else if (!is_time(s, &v, now)) {
 		return;
+	} else if (is_retry(&v)) {
+		retry(s, slot, &v, look);
 	} else if (s->pushes < s->max_pushes) {
 		push_start(s, slot);
 	} else if (has_waited_too_long(s, &v, now)) {
@@ -82,23 +146,84 @@ static void consider(struct sync *s, struct slot *slot, int64_t now, bool draini
 	}
 }
 
+/* Whether a push of this failed user could begin now. */
+static bool awaits_retry(const struct sync *s, const struct slot *slot, int64_t now)
+{
+	struct slot_view v;
+
+	slot_read(slot, &v);
+	return is_retry(&v) && is_time(s, &v, now) &&
+	       !(v.pushing && table_pusher_lives(s->table, slot));
+}
+
+/* Whose turn it is: the next one in the table, so that nobody is the probe for ever. */
+static struct slot *next_to_probe(struct sync *s, int64_t now)
+{
+	uint32_t end = s->probe_from;
+	struct slot *slot;
+
+	while ((slot = table_next_due(s->table, &s->probe_from)) != NULL) {
+		if (awaits_retry(s, slot, now))
+			return slot;
+	}
+	s->probe_from = 0;
+	while ((slot = table_next_due(s->table, &s->probe_from)) != NULL && s->probe_from <= end) {
+		if (awaits_retry(s, slot, now))
+			return slot;
+	}
+	return NULL;
+}
+
+static void probe(struct sync *s, int64_t now)
+{
+	if (!has_room_for_retry(s) || !health_allows_probe(&s->health, now))
+		return;
+	struct slot *slot = next_to_probe(s, now);
+	if (slot != NULL)
+		push_start(s, slot);
+}
+
+/* The one that a request of this worker waits for; it has been allowed already. */
+static void start_hurried(struct sync *s, int64_t now)
+{
+	struct slot *slot = s->hurried;
+	struct slot_view v;
+
+	if (slot == NULL)
+		return;
+	slot_read(slot, &v);
+	/* Later than that: an attempt of another worker has come to its end meanwhile. */
+	if (v.next_attempt_ms > now && v.next_attempt_ms <= now + HURRY_MS)
+		return;
+	if (awaits_retry(s, slot, now) && v.next_attempt_ms <= now) {
+		if (s->pushes == s->max_pushes)
+			return;
+		push_start(s, slot);
+	}
+	s->hurried = NULL;
+}
+
 /* All due slots, beginning where the last scan had no room left, so that none starves. */
 static void look_at_due(struct sync *s, bool draining)
 {
-	int64_t now = clock_mono_ms();
+	struct look look = { .now = clock_mono_ms(), .draining = draining };
 	uint32_t begin = s->scan_from, place = begin;
 	struct slot *slot;
 
+	start_hurried(s, look.now);
 	while ((slot = table_next_due(s->table, &place)) != NULL) {
 		if (s->pushes == s->max_pushes)
 			s->scan_from = place - 1;
-		consider(s, slot, now, draining);
+		consider(s, slot, &look);
 	}
 	place = 0;
 	while ((slot = table_next_due(s->table, &place)) != NULL && place <= begin)
-		consider(s, slot, now, draining);
+		consider(s, slot, &look);
 	if (s->pushes < s->max_pushes)
 		s->scan_from = 0;
+	health_counted(&s->health, look.failed_users);
+	if (look.held_back)
+		probe(s, look.now);
 }
 
 static void move_sweep(struct sync *s)
@@ -176,6 +301,7 @@ struct sync *sync_start(struct table *t, unsigned worker, const struct sync_conf
 	s->worker = worker;
 	s->mark = table_worker_mark(t, worker);
 	s->config = *c;
+	health_init(&s->health, table_store(t));
 	s->max_pushes = (unsigned)store.limits.max_transfers;
 	s->max_pulls = MAX_PULLS;
 	store.limits.max_transfers += MAX_PULLS * TRANSFERS_PER_PULL;
@@ -195,7 +321,10 @@ fail:
 	return NULL;
 }
 
-/* What could still be pushed now; what waits for its next attempt is for the next start. */
+/*
+ * What could still be pushed now.  What waits for its next attempt, or for the
+ * store's return, is for the next start.
+ */
 static bool work_left(struct sync *s)
 {
 	int64_t now = clock_mono_ms();
@@ -205,6 +334,8 @@ static bool work_left(struct sync *s)
 	while ((slot = table_next_due(s->table, &place)) != NULL) {
 		struct slot_view v;
 		slot_read(slot, &v);
+		if (is_retry(&v) && !v.pushing && health_is_down(&s->health))
+			continue;
 		if (slot_is_dirty(&v) && !v.conflict && v.next_attempt_ms <= now)
 			return true;
 	}
@@ -261,6 +392,16 @@ void sync_look(struct sync *s, struct slot *slot)
 	store_wake(s->store);
 }
 
+/* One at a time is on its way from the request thread to the engine. */
+static bool gets_ahead(struct sync *s, int64_t now)
+{
+	return s->hurried == NULL && health_allows_hurry(&s->health, now);
+}
+
+/*
+ * In a crowd only so many get ahead of the others; while the store is down the
+ * others are told at once that there is nothing to wait for.
+ */
 bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms)
 {
 	int64_t now = clock_mono_ms();
@@ -271,10 +412,22 @@ bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms)
 		return true;
 	if (v.held_until_ms > now)
 		return false;
-	int64_t at = now + delay_ms;
+	bool in_crowd = is_retry(&v) && health_is_crowd(&s->health);
+	bool ahead = in_crowd && gets_ahead(s, now);
+	if (in_crowd && !ahead && s->hurried != slot && health_is_down(&s->health))
+		return false;
+	int64_t at = now + (in_crowd ? 0 : delay_ms);
 	slot_hurry(slot, v.ended_ms + HURRY_MS > at ? v.ended_ms + HURRY_MS : at);
+	if (ahead)
+		s->hurried = slot;
 	sync_look(s, slot);
 	return true;
+}
+
+void sync_resolve(struct sync *s, struct slot *slot, enum slot_keep keep)
+{
+	slot_keep(slot, keep);
+	sync_look(s, slot);
 }
 
 void sync_pull(struct sync *s, struct slot *slot)

@@ -28,6 +28,7 @@ struct sync_config {
 	struct store_config store;
 	struct backoff retry;
 	unsigned max_open; /* databases open in the thread */
+	enum slot_keep on_conflict; /* what is done without asking */
 	int64_t max_wal_bytes; /* of one user during an outage; then it is spooled */
 };
 
@@ -54,10 +55,13 @@ void sync_look(struct sync *s, struct slot *slot);
 /*
  * Try again after `delay_ms`, which lets those who ask at the same time share
  * one attempt, instead of at the next attempt's time, unless the store asked
- * for patience or refused us.  false: no attempt is under way or will be
- * started by this; true: slot_view.ended will move.
+ * for patience or refused us, or too many ask for that while it is down.
+ * false: no attempt is under way or will be started by this; true:
+ * slot_view.ended will move.
  */
 bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms);
+/* Ends a conflict in favour of one side; slot_view.ended moves when that was tried. */
+void sync_resolve(struct sync *s, struct slot *slot, enum slot_keep keep);
 /* A pull of a user that has no local database; slot_view.ended moves when it is over. */
 void sync_pull(struct sync *s, struct slot *slot);
 /* Why a pull gave nothing a moment ago, and how long to be patient; ERROR_NONE: it did not fail. */
