@@ -116,7 +116,7 @@ fuzz: $(FUZZ)
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What people call.
 .PHONY: deps demo test crash format lint layers unit-programs

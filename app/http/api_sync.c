@@ -10,13 +10,16 @@
 #include "http/user_route.h"
 #include "state/slot.h"
 #include "store/object.h"
+#include "sync/kept.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* Below nginx's fastcgi_read_timeout, above the time in which a silent store is given up. */
 enum {
 	SYNC_WAIT_MS = 10 * 1000,
+	KEPT_MAX = 100,
 	GATHER_MS = 100, /* five impatient clicks are one attempt */
 };
 
@@ -48,7 +51,25 @@ static void put_next_attempt(struct json_writer *w, const struct slot_view *v)
 		json_put_int(w, left > 0 && !v->pushing ? left : 0);
 }
 
-static void put_status(struct exchange *x)
+static void put_kept(struct json_writer *w, const char *data, const struct user_id *user)
+{
+	struct kept kept[KEPT_MAX];
+	size_t count = kept_list(data, user, kept, KEPT_MAX);
+
+	json_key(w, "kept");
+	json_open_array(w);
+	for (size_t i = 0; i < count; i++) {
+		json_open_object(w);
+		json_key(w, "name");
+		json_put_string(w, kept[i].name);
+		json_key(w, "bytes");
+		json_put_int(w, (int64_t)kept[i].bytes);
+		json_close_object(w);
+	}
+	json_close_array(w);
+}
+
+static void put_status(const struct service *s, struct exchange *x)
 {
 	struct json_writer *w;
 	struct slot_view v;
@@ -74,14 +95,14 @@ static void put_status(struct exchange *x)
 	put_time(w, "failed_since", v.failed_since_ms);
 	put_next_attempt(w, &v);
 	put_time(w, "last_success", v.last_success_ms);
+	put_kept(w, s->data, &x->user);
 	json_close_object(w);
 	json_writer_free(w);
 }
 
 enum served serve_sync_get(struct service *s, struct exchange *x)
 {
-	(void)s;
-	put_status(x);
+	put_status(s, x);
 	return SERVE_DONE;
 }
 
@@ -116,7 +137,7 @@ enum served serve_sync_post(struct service *s, struct exchange *x)
 		return refuse(x, HTTP_CONFLICT, "SYNC_CONFLICT",
 			      "another host has written to this database");
 	if (v.stored >= x->wait.goal && v.failed_since_ms == 0) {
-		put_status(x);
+		put_status(s, x);
 		return SERVE_DONE;
 	}
 	/* An attempt ended meanwhile and this is what came of it. */
@@ -132,6 +153,17 @@ enum served serve_sync_post(struct service *s, struct exchange *x)
 	x->wait.ready = attempt_ended;
 	x->wait.until_ms = x->arrived_ms + SYNC_WAIT_MS;
 	return SERVE_PARK;
+}
+
+enum served serve_kept(struct service *s, struct exchange *x)
+{
+	const char *slash = strrchr(x->request.path, '/');
+
+	x->response.file = kept_open(s->data, &x->user, slash + 1);
+	if (x->response.file == NULL)
+		return refuse(x, HTTP_NOT_FOUND, "NOT_FOUND", "no such database was kept");
+	x->response.content_type = "application/vnd.sqlite3";
+	return SERVE_DONE;
 }
 
 static enum slot_keep read_choice(const struct exchange *x)
@@ -167,7 +199,7 @@ enum served serve_sync_resolve(struct service *s, struct exchange *x)
 	if (!v.conflict && x->wait.rounds == 0)
 		return refuse(x, HTTP_CONFLICT, "NO_CONFLICT", "there is nothing to resolve");
 	if (!v.conflict && v.ended != x->wait.seen) {
-		put_status(x);
+		put_status(s, x);
 		return SERVE_DONE;
 	}
 	if (x->wait.rounds > 0 && v.ended != x->wait.seen)

@@ -12,6 +12,7 @@
 #define HTTP_EXCHANGE_H
 
 #include "base/buf.h"
+#include "base/spill.h"
 #include "state/user.h"
 
 #include <stdbool.h>
@@ -48,6 +49,7 @@ struct response {
 	const char *content_type; /* "application/json" at the start; a literal */
 	int retry_after_s; /* 0: no header */
 	struct buf body;
+	struct spill *file; /* instead of body, when it is not NULL */
 };
 
 struct slot;

@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,11 @@ static void add_header(struct buf *head, const char *name, const char *value)
 	buf_addf(head, "%s: %s\r\n", name, value);
 }
 
+static uint64_t body_len(const struct response *response)
+{
+	return response->file != NULL ? spill_len(response->file) : response->body.len;
+}
+
 static void write_head(const struct response *response, const struct fcgi_extra *extra,
 		       struct buf *head)
 {
@@ -276,7 +282,7 @@ static void write_head(const struct response *response, const struct fcgi_extra 
 	/* A 204 has neither, not even a length of 0 (RFC 9110, 8.6). */
 	if (response->status != HTTP_NO_CONTENT) {
 		add_header(head, "Content-Type", response->content_type);
-		buf_addf(head, "Content-Length: %zu\r\n", response->body.len);
+		buf_addf(head, "Content-Length: %" PRIu64 "\r\n", body_len(response));
 	}
 	add_header(head, "Cache-Control", "no-store");
 	add_header(head, "X-Sync-Status", extra->sync_status);
@@ -301,19 +307,35 @@ static int put(struct fcgi_request *r, const struct buf *b)
 	return 0;
 }
 
+static int put_file(struct fcgi_request *r, const struct spill *file)
+{
+	struct buf chunk = BUF_INIT;
+	int64_t n = 0;
+	int rc = 0;
+
+	buf_reserve(&chunk, CHUNK);
+	for (uint64_t at = 0; rc == 0 && at < spill_len(file); at += (uint64_t)n) {
+		n = spill_read(file, at, chunk.data, CHUNK);
+		chunk.len = n > 0 ? (size_t)n : 0;
+		rc = n > 0 ? put(r, &chunk) : -1;
+	}
+	buf_release(&chunk);
+	return rc;
+}
+
 size_t fcgi_answer(struct fcgi_request *r, const struct response *response,
 		   const struct fcgi_extra *extra)
 {
-	static const struct buf none = BUF_INIT;
+	bool has_body = !extra->head_only && response->status != HTTP_NO_CONTENT;
 	struct buf head = BUF_INIT;
-	const struct buf *body = &response->body;
 	size_t sent = 0;
 
-	if (extra->head_only || response->status == HTTP_NO_CONTENT)
-		body = &none;
 	write_head(response, extra, &head);
-	if (put(r, &head) == 0 && put(r, body) == 0)
-		sent = body->len;
+	int rc = put(r, &head);
+	if (rc == 0 && has_body)
+		rc = response->file != NULL ? put_file(r, response->file) : put(r, &response->body);
+	if (rc == 0 && has_body)
+		sent = body_len(response);
 	buf_release(&head);
 
 	/* The connection ends with the request, whatever nginx has asked for. */

@@ -55,6 +55,7 @@ static const struct entry entries[] = {
 	{ "/v1/execute", PATH_ONLY, true, NULL, serve_execute },
 	{ "/v1/batch", PATH_ONLY, true, NULL, serve_batch },
 	{ "/v1/sync", PATH_ONLY, true, serve_sync_get, serve_sync_post },
+	{ "/v1/sync/kept", PATH_AND_BELOW, true, serve_kept, NULL },
 	{ "/v1/sync/resolve", PATH_ONLY, true, NULL, serve_sync_resolve },
 };
 

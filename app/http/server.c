@@ -102,6 +102,7 @@ struct server *server_new(struct table *t, unsigned worker, struct sync *sync, i
 	s->max_body_bytes = c->max_body_bytes;
 	s->max_parked = c->max_parked;
 	s->service.sync = sync;
+	s->service.data = c->data;
 	s->service.retry_wait_ms = c->retry_wait_ms;
 	TAILQ_INIT(&s->parked);
 	if (read_key(s, c) < 0)
@@ -170,6 +171,8 @@ static void reset_response(struct response *r)
 	r->content_type = "application/json";
 	r->retry_after_s = 0;
 	buf_clear(&r->body);
+	spill_free(r->file);
+	r->file = NULL;
 }
 
 static struct call *call_new(struct fcgi_request *r)
@@ -189,6 +192,7 @@ static void call_free(struct call *c)
 {
 	buf_release(&c->x.request.body);
 	buf_release(&c->x.response.body);
+	spill_free(c->x.response.file);
 	free(c);
 }
 

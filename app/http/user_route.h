@@ -14,6 +14,7 @@
 struct service {
 	struct sync *sync;
 	struct accounts *accounts;
+	const char *data; /* the data directory */
 	int64_t retry_wait_ms;
 	bool may_park; /* room for another waiting request; kept by the server */
 };
@@ -28,6 +29,7 @@ route_handler serve_execute; /* POST /v1/execute */
 route_handler serve_batch; /* POST /v1/batch */
 route_handler serve_sync_get; /* GET /v1/sync, in api_sync.c */
 route_handler serve_sync_post; /* POST /v1/sync */
+route_handler serve_kept; /* GET /v1/sync/kept/<name> */
 route_handler serve_sync_resolve; /* POST /v1/sync/resolve */
 
 #endif

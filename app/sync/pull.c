@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "state/right.h"
 #include "state/slot.h"
+#include "sync/kept.h"
 #include "sync/record.h"
 #include "sync/restore.h"
 
@@ -112,12 +113,9 @@ static int install(struct pull *p, const struct restored *got)
  */
 static int put_in_kept(struct pull *p)
 {
-	char kept[PATH_MAX], dir[PATH_MAX];
+	char kept[PATH_MAX];
 
-	if (user_path(p->sync->config.data, &p->id, "kept", dir, sizeof dir) < 0 ||
-	    file_make_dirs(dir, 0700) < 0 ||
-	    snprintf(kept, sizeof kept, "%s/%" PRId64 ".sqlite", dir, clock_wall_ms()) >=
-		    (int)sizeof kept)
+	if (kept_new_path(p->sync->config.data, &p->id, kept, sizeof kept) < 0)
 		return -1;
 	if (userdb_fold_wal(p->db_path) != USERDB_OK)
 		return -1;
@@ -126,7 +124,7 @@ static int put_in_kept(struct pull *p)
 		return -1;
 	}
 	log_info("conflict.resolved", "user=%s keep=remote kept=%s", p->id.text, kept);
-	return file_sync_dir(dir) < 0 ? -1 : file_sync_dir(p->dir);
+	return file_sync_parent(kept) < 0 ? -1 : file_sync_dir(p->dir);
 }
 
 /* Only now, with the other history whole beside it, does ours go. */

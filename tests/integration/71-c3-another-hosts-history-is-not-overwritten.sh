@@ -47,6 +47,15 @@ expect_no_header X-Sync-Status
 expect_rows alice "SELECT group_concat(text) FROM note" "there one"
 kept=("$(data)"/users/*/alice/kept/*.sqlite)
 expect_rows_in "${kept[0]}" "SELECT group_concat(text) FROM note" "here one"
+get alice /v1/sync
+expect_json '.kept | length' 1
+get alice "/v1/sync/kept/$(jq -r '.kept[0].name' "$BODY")"
+expect_status 200
+cmp "$BODY" "${kept[0]}" || fail "what was downloaded is not what was kept"
+get alice /v1/sync/kept/../sync
+expect_status 404
+get bob "/v1/sync/kept/$(basename "${kept[0]}")"
+expect_status 404
 execute alice "INSERT INTO note VALUES ('here again')"
 expect_status 200
 wait_until 10 sync_clean alice
