@@ -29,6 +29,7 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->pull_error = s->pull_error;
 	out->pull_failed_ms = s->pull_failed_ms;
 	out->pull_wanted = s->pull_wanted != 0;
+	out->checked = s->checked != 0;
 }
 
 void slot_id(const struct slot *s, struct user_id *out)
@@ -103,6 +104,7 @@ void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t w
 	s->held_until_ms = 0;
 	s->next_attempt_ms = 0;
 	s->stored = covered;
+	s->checked = 1;
 	s->dirty_since_ms = 0;
 	if (s->committed != covered)
 		note_dirty(s);
@@ -143,6 +145,11 @@ void slot_push_conflict(struct slot *s, bool conflict)
 	s->conflict = conflict;
 }
 
+void slot_push_checked(struct slot *s)
+{
+	s->checked = 1;
+}
+
 void slot_keep(struct slot *s, enum slot_keep keep)
 {
 	s->keep = keep;
@@ -180,6 +187,7 @@ void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms)
 void slot_pull_done(struct slot *s, uint64_t txid)
 {
 	s->pull_error = 0;
+	s->checked = 1;
 	s->txid = txid;
 	s->files = FILES_PRESENT;
 }

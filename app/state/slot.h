@@ -58,6 +58,7 @@ struct slot_view { /* the words, each read once */
 	uint32_t pull_error; /* of the last pull; 0: it did not fail */
 	int64_t pull_failed_ms; /* monotonic */
 	bool pull_wanted;
+	bool checked; /* the store has been asked whether another host went on */
 };
 
 void slot_read(const struct slot *s, struct slot_view *out);
@@ -98,6 +99,8 @@ void slot_push_late(struct slot *s, uint32_t error, int64_t wall_ms);
 /* Not a failure: the attempt could not be made right now. */
 void slot_push_put_off(struct slot *s, int64_t next_attempt_ms);
 void slot_push_conflict(struct slot *s, bool conflict);
+/* The store holds nothing behind what the record says, or it was dealt with. */
+void slot_push_checked(struct slot *s);
 /* The decision; whoever next holds RIGHT_PUSH carries it out.  slot_push_conflict() ends it. */
 void slot_keep(struct slot *s, enum slot_keep keep);
 /* The commits of a database that was put aside will never be stored. */

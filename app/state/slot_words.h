@@ -45,6 +45,7 @@ struct slot {
 	_Atomic uint32_t keep; /* enum slot_keep */
 	_Atomic uint32_t files;
 	_Atomic uint32_t loaded;
+	_Atomic uint32_t checked; /* see slot_view */
 };
 
 #endif

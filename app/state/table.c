@@ -246,6 +246,7 @@ struct slot *table_find(const struct table *t, const struct user_id *id)
 static void clear_words(struct slot *s)
 {
 	s->loaded = 0;
+	s->checked = 0;
 	s->files = FILES_UNKNOWN;
 	s->committed = 0;
 	s->dirty_since_ms = 0;

@@ -185,7 +185,8 @@ static int load(const struct accounts *all, const struct user_id *id, struct slo
 	}
 	if (lock >= 0)
 		close(lock);
-	if (rc == 0 && saved.dirty)
+	/* Dirty, or not yet compared with the store in this run. */
+	if (rc == 0 && saved.files == FILES_PRESENT)
 		table_set_due(all->table, slot);
 	return rc;
 }

@@ -44,6 +44,13 @@ void push_start(struct sync *s, struct slot *slot);
 void push_give_up(struct sync *s, struct slot *slot);
 void pull_start(struct sync *s, struct slot *slot);
 
+/*
+ * The first look at a clean user after a start: has another host gone on from
+ * where we are?  If it has, the database is brought up to it.
+ */
+void push_check(struct sync *s, struct slot *slot);
+void pull_forward(struct sync *s, struct slot *slot);
+
 /* The end of a conflict, as its user decided. */
 void push_keep_local(struct sync *s, struct slot *slot);
 void pull_keep_remote(struct sync *s, struct slot *slot);

@@ -44,8 +44,7 @@ static int encode_pages(struct capture *c, struct ltx_encoder *e)
 	}
 }
 
-int outgoing_encode(struct capture *c, const struct ltx_header *header, ltx_sink *sink,
-		    void *owner)
+int outgoing_encode(struct capture *c, const struct ltx_header *header, ltx_sink *sink, void *owner)
 {
 	struct ltx_encoder *e = ltx_encoder_new(header, sink, owner);
 	int rc = e == NULL ? -1 : encode_pages(c, e);

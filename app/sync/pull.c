@@ -38,10 +38,12 @@ struct pull {
 	int lock;
 	int fd;
 	int64_t began_ms;
-	bool replaces; /* a database that lost a conflict */
+	bool replaces; /* the database that is here */
+	bool keeps; /* and puts it aside, for it lost a conflict */
 	char dir[PATH_MAX];
 	char lock_path[PATH_MAX];
 	char db_path[PATH_MAX];
+	char wal_path[PATH_MAX];
 	char new_path[PATH_MAX];
 	char record_path[PATH_MAX];
 };
@@ -130,7 +132,11 @@ static int put_in_kept(struct pull *p)
 /* Only now, with the other history whole beside it, does ours go. */
 static int replace(struct pull *p, const struct restored *got)
 {
-	if (put_in_kept(p) < 0 || install(p, got) < 0)
+	if (p->keeps && put_in_kept(p) < 0)
+		return -1;
+	if (!p->keeps && userdb_fold_wal(p->db_path) != USERDB_OK)
+		return -1;
+	if (install(p, got) < 0)
 		return -1;
 	slot_push_abandoned(p->slot);
 	slot_push_conflict(p->slot, false);
@@ -188,6 +194,7 @@ static int set_paths(struct pull *p)
 	if (user_path(data, &p->id, "", p->dir, sizeof p->dir) < 0 ||
 	    user_path(data, &p->id, "lock", p->lock_path, sizeof p->lock_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite", p->db_path, sizeof p->db_path) < 0 ||
+	    user_path(data, &p->id, "db.sqlite-wal", p->wal_path, sizeof p->wal_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite.pull", p->new_path, sizeof p->new_path) < 0 ||
 	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0)
 		return -1;
@@ -266,6 +273,29 @@ void pull_keep_remote(struct sync *s, struct slot *slot)
 	if (p == NULL)
 		return;
 	p->replaces = true;
+	p->keeps = true;
 	if (begin(p) < 0)
 		pull_failed(p, ERROR_DISK);
+}
+
+/* A commit may have come since the store was asked: then it is for a push to find the conflict. */
+void pull_forward(struct sync *s, struct slot *slot)
+{
+	struct pull *p = pull_claim(s, slot);
+	struct record record;
+	struct slot_view v;
+
+	if (p == NULL)
+		return;
+	p->replaces = true;
+	slot_read(slot, &v);
+	if (slot_is_dirty(&v) || record_read(p->record_path, &record) != RECORD_OK ||
+	    wal_may_reach_beyond(p->wal_path, &record.position)) {
+		slot_push_checked(slot);
+		slot_pull_ended(slot, clock_mono_ms());
+		p->sync->pulls--;
+		pull_free(p);
+	} else if (begin(p) < 0) {
+		pull_failed(p, ERROR_DISK);
+	}
 }

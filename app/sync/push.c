@@ -703,6 +703,60 @@ void push_start(struct sync *s, struct slot *slot)
 		push_round(p);
 }
 
+static void checked(struct object_request *q)
+{
+	struct push *p = q->owner;
+	uint8_t bytes[LTX_HEADER_LEN];
+	struct ltx_header h;
+
+	switch (q->result) {
+	case OBJECT_ABSENT:
+		slot_push_checked(p->slot);
+		push_end(p);
+		return;
+	case OBJECT_OK:
+		break;
+	case OBJECT_TAKEN:
+	case OBJECT_UNKNOWN:
+	case OBJECT_TRY_LATER:
+	case OBJECT_REFUSED:
+	case OBJECT_DAMAGED:
+		/* Nobody has written anything that could be late. */
+		slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
+		push_end(p);
+		return;
+	}
+	if (spill_read(q->answer, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes &&
+	    ltx_header_read(bytes, &h) == 0 && h.node == p->sync->config.node) {
+		adopt(p, &h);
+		return;
+	}
+	struct sync *s = p->sync;
+	struct slot *slot = p->slot;
+	log_info("check.behind", "user=%s txid=%" PRIu64, p->account->id.text, p->record.txid);
+	push_end(p);
+	pull_forward(s, slot);
+}
+
+void push_check(struct sync *s, struct slot *slot)
+{
+	struct push *p = push_claim(s, slot);
+
+	if (p == NULL)
+		return;
+	p->round_ms = clock_mono_ms();
+	p->covered = slot_committed(slot);
+	p->recorded = record_read(p->record_path, &p->record) == RECORD_OK;
+	if (!p->recorded) {
+		push_round(p);
+		return;
+	}
+	start_request(p, OBJECT_GET, checked);
+	p->request.range_len = LTX_HEADER_LEN;
+	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
+	store_start(s->store, &p->request);
+}
+
 void push_keep_local(struct sync *s, struct slot *slot)
 {
 	struct push *p = push_claim(s, slot);

@@ -35,6 +35,13 @@ enum {
 	PULL_PATIENCE_MS = 1000,
 };
 
+/* Whoever is dirty finds out by pushing. */
+static bool wants_check(const struct slot_view *v)
+{
+	return !v->checked && v->files == FILES_PRESENT && !v->conflict && !slot_is_dirty(v) &&
+	       v->failed_since_ms == 0;
+}
+
 /* Clears the bit of a slot that is clean, and sets it again if it no longer is. */
 static void rest(struct sync *s, struct slot *slot)
 {
@@ -42,7 +49,8 @@ static void rest(struct sync *s, struct slot *slot)
 
 	table_clear_due(s->table, slot);
 	slot_read(slot, &v);
-	if ((v.conflict ? v.keep != KEEP_UNDECIDED : slot_is_dirty(&v)) || (v.pull_wanted && v.files != FILES_PRESENT))
+	if ((v.conflict ? v.keep != KEEP_UNDECIDED : slot_is_dirty(&v)) ||
+	    (v.pull_wanted && v.files != FILES_PRESENT) || wants_check(&v))
 		table_set_due(s->table, slot);
 }
 
@@ -133,6 +141,9 @@ static void consider(struct sync *s, struct slot *slot, struct look *look)
 	} else if (v.pull_wanted && v.files != FILES_PRESENT) {
 		if (s->pulls < s->max_pulls && !look->draining)
 			pull_start(s, slot);
+	} else if (wants_check(&v)) {
+		if (v.next_attempt_ms <= now && s->pushes < s->max_pushes && !look->draining)
+			push_check(s, slot);
 	} else if (v.conflict || (!slot_is_dirty(&v) && v.failed_since_ms == 0)) {
 		rest(s, slot);
 	} else if (!is_time(s, &v, now)) {
@@ -196,7 +207,7 @@ static void start_hurried(struct sync *s, int64_t now)
 	if (v.next_attempt_ms > now && v.next_attempt_ms <= now + HURRY_MS)
 		return;
 	if (awaits_retry(s, slot, now) && v.next_attempt_ms <= now) {
-		if (s->pushes == s->max_pushes)
+		if (!has_room_for_retry(s))
 			return;
 		push_start(s, slot);
 	}
@@ -336,7 +347,7 @@ static bool work_left(struct sync *s)
 		slot_read(slot, &v);
 		if (is_retry(&v) && !v.pushing && health_is_down(&s->health))
 			continue;
-		if (slot_is_dirty(&v) && !v.conflict && v.next_attempt_ms <= now)
+		if (slot_is_dirty(&v) && !v.conflict && is_time(s, &v, now))
 			return true;
 	}
 	return false;
