@@ -322,7 +322,8 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		if (e == NULL)
 			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
 	} else {
-		assert(!e->in_use);
+		if (e->in_use)
+			return ACCOUNT_BUSY;
 		TAILQ_REMOVE(&all->idle, e, idle);
 	}
 	e->in_use = true;

@@ -20,6 +20,12 @@ void chain_push_key(const struct user_id *user, uint64_t txid, char out[static O
 		       CHAIN_PUSH_LEVEL, txid, txid);
 }
 
+void chain_snapshot_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX])
+{
+	(void)snprintf(out, OBJECT_KEY_MAX, "%s/%04x/%016x-%016" PRIx64 ".ltx", user->text,
+		       CHAIN_SNAPSHOT_LEVEL, 1, txid);
+}
+
 static bool take(const char **p, char wanted)
 {
 	if (**p != wanted)
@@ -45,7 +51,7 @@ static bool take_hex(const char **p, int digits, uint64_t *out)
 	return true;
 }
 
-static bool parse_name(const struct object_entry *entry, struct chain_link *out)
+bool chain_parse(const struct object_entry *entry, struct chain_link *out)
 {
 	const char *p = strchr(entry->key, '/');
 	uint64_t level;
@@ -73,7 +79,7 @@ static struct chain parse_all(const struct object_listing *listing)
 	struct chain all = { alloc_zeroed(listing->count, sizeof *all.links), 0 };
 
 	for (size_t i = 0; i < listing->count; i++) {
-		if (parse_name(&listing->entries[i], &all.links[all.count]))
+		if (chain_parse(&listing->entries[i], &all.links[all.count]))
 			all.count++;
 	}
 	return all;

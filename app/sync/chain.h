@@ -25,6 +25,9 @@ void chain_prefix(const struct user_id *user, char out[static OBJECT_KEY_MAX]);
 /* The key of the push that makes transaction `txid`. */
 void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX]);
 
+/* The key of the whole database as it is after transaction `txid`. */
+void chain_snapshot_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX]);
+
 struct chain_link {
 	uint64_t min_txid;
 	uint64_t max_txid;
@@ -33,6 +36,9 @@ struct chain_link {
 	int64_t modified_ms; /* by the store's clock, 0 if not told */
 	char key[OBJECT_KEY_MAX];
 };
+
+/* false: the name is none of ours. */
+bool chain_parse(const struct object_entry *entry, struct chain_link *out);
 
 struct chain {
 	struct chain_link *links; /* to be applied in this order */
