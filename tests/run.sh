@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_stages=(format layers shell cppcheck clang-tidy units fuzz proxy integration clients crash)
+all_stages=(format layers shell cppcheck clang-tidy units fuzz proxy integration clients)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -200,10 +200,6 @@ stage_clients() {
 }
 
 # Always another story; the seed is in what it says, should it fail.
-stage_crash() {
-	check "five rounds of crashes" timeout -k 20 300 make -s crash ROUNDS=5
-}
-
 # ---- all of it
 
 run_stage() {

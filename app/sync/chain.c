@@ -20,12 +20,6 @@ void chain_push_key(const struct user_id *user, uint64_t txid, char out[static O
 		       CHAIN_PUSH_LEVEL, txid, txid);
 }
 
-void chain_snapshot_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX])
-{
-	(void)snprintf(out, OBJECT_KEY_MAX, "%s/%04x/%016x-%016" PRIx64 ".ltx", user->text,
-		       CHAIN_SNAPSHOT_LEVEL, 1, txid);
-}
-
 static bool take(const char **p, char wanted)
 {
 	if (**p != wanted)

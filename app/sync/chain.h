@@ -25,9 +25,6 @@ void chain_prefix(const struct user_id *user, char out[static OBJECT_KEY_MAX]);
 /* The key of the push that makes transaction `txid`. */
 void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX]);
 
-/* The key of the whole database as it is after transaction `txid`. */
-void chain_snapshot_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX]);
-
 struct chain_link {
 	uint64_t min_txid;
 	uint64_t max_txid;

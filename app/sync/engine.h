@@ -26,7 +26,6 @@ struct sync {
 	unsigned max_pushes;
 	unsigned pulls;
 	unsigned max_pulls;
-	unsigned compacts;
 	uint32_t scan_from; /* place in the table where the next scan begins */
 	uint32_t probe_from; /* and where the search for the next probe does */
 	struct health health; /* push_start()'s pushes tell it what came of them */

@@ -24,7 +24,6 @@
 #include "state/right.h"
 #include "state/slot.h"
 #include "sync/chain.h"
-#include "sync/compact.h"
 #include "sync/outgoing.h"
 #include "sync/record.h"
 #include "sync/spool.h"
@@ -302,18 +301,6 @@ static void spool_long_wal(struct push *p)
 		 end.frame, p->record.spool_last - p->record.spool_first + 1);
 }
 
-static void push_caught_up(struct push *p)
-{
-	struct sync *s = p->sync;
-	struct slot *slot = p->slot;
-	bool due = compact_is_due(&p->record);
-
-	checkpoint(p);
-	push_end(p);
-	if (due)
-		compact_start(s, slot);
-}
-
 /* Everything up to `covered` is in the store, by this round or an earlier one. */
 static void push_stored(struct push *p)
 {
@@ -329,7 +316,8 @@ static void push_stored(struct push *p)
 	slot_push_stored(p->slot, p->covered, p->record.txid, clock_wall_ms());
 	FAULT("push.after_stored");
 	if (slot_committed(p->slot) == p->covered) {
-		push_caught_up(p);
+		checkpoint(p);
+		push_end(p);
 		return;
 	}
 	/* While every push ends with new commits in the WAL, it would grow for ever. */

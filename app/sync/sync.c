@@ -377,7 +377,7 @@ void sync_free(struct sync *s)
 	pthread_join(s->thread, NULL);
 	sweep_free(s->sweep);
 	store_free(s->store);
-	if (s->pushes + s->pulls + s->compacts == 0)
+	if (s->pushes + s->pulls == 0)
 		accounts_free(s->accounts);
 	free(s);
 }

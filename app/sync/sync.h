@@ -29,7 +29,6 @@ struct sync_config {
 	struct backoff retry;
 	unsigned max_open; /* databases open in the thread */
 	enum slot_keep on_conflict; /* what is done without asking */
-	int64_t retention_ms; /* how long a past state stays restorable */
 	int64_t max_wal_bytes; /* of one user during an outage; then it is spooled */
 };
 
