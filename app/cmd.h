@@ -20,7 +20,9 @@ struct command {
 command_function cmd_serve;
 command_function cmd_check;
 command_function cmd_status;
+command_function cmd_push;
 command_function cmd_restore;
+command_function cmd_verify;
 command_function cmd_token;
 
 /* Says on stderr how `name` is to be used; returns CMD_USAGE. */

@@ -1,13 +1,17 @@
 /*
- * holdfast restore USER -o FILE [--txid N] [--store URL]
+ * holdfast restore USER -o FILE [--txid N | --at TIME] [--store URL]
  *
  * Works beside a running service and without one: it only reads the store.
  * The file appears under its name when every byte of it was checked.
+ *
+ * TIME is compared with the store's own clock, which may not be that of this
+ * machine: what was in the store then is what comes back.
  */
 #include "cmd.h"
 
 #include "config.h"
 #include "base/file.h"
+#include "base/rfc3339.h"
 #include "sync/restore.h"
 
 #include <errno.h>
@@ -26,6 +30,8 @@ struct wanted {
 	struct user_id user;
 	const char *file;
 	uint64_t txid; /* 0: the latest */
+	const char *at; /* NULL: see txid */
+	int64_t at_ms;
 };
 
 static int complain(const char *what, const char *path)
@@ -43,11 +49,22 @@ static int parse_txid(const char *text, uint64_t *out)
 	return errno != 0 || *end != '\0' || text[0] == '-' || *out == 0 ? -1 : 0;
 }
 
+static int parse_time(const char *text, struct wanted *out)
+{
+	out->at = text;
+	if (rfc3339_parse(text, &out->at_ms) == 0)
+		return 0;
+	fprintf(stderr, "'%s' is no time like 2026-08-22T10:11:12Z or '2026-08-22 10:11:12'\n",
+		text);
+	return -1;
+}
+
 static int parse(int argc, char **argv, struct wanted *out)
 {
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "txid", required_argument, NULL, 't' },
+		{ "at", required_argument, NULL, 'a' },
 		{ "store", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -58,12 +75,14 @@ static int parse(int argc, char **argv, struct wanted *out)
 			out->file = optarg;
 		else if (option == 't' && parse_txid(optarg, &out->txid) == 0)
 			continue;
+		else if (option == 'a' && parse_time(optarg, out) == 0)
+			continue;
 		else if (option == 's' && setenv("HOLDFAST_STORE", optarg, 1) == 0)
 			continue;
 		else
 			return -1;
 	}
-	if (optind != argc - 1 || out->file == NULL)
+	if (optind != argc - 1 || out->file == NULL || (out->txid != 0 && out->at != NULL))
 		return -1;
 	return user_id_parse(argv[optind], strlen(argv[optind]), &out->user);
 }
@@ -84,12 +103,19 @@ static void note_end(struct restore *r, void *owner)
 	*(bool *)owner = true;
 }
 
+static struct restore *start(struct store *store, const struct wanted *w, int fd,
+			     const char *spill_dir, bool *ended)
+{
+	if (w->at != NULL)
+		return restore_start_at(store, &w->user, w->at_ms, fd, spill_dir, note_end, ended);
+	return restore_start(store, &w->user, w->txid, fd, spill_dir, note_end, ended);
+}
+
 static struct restored fetch(struct store *store, const struct wanted *w, int fd,
 			     const char *spill_dir)
 {
 	bool ended = false, shown = isatty(STDERR_FILENO) != 0;
-	struct restore *r =
-		restore_start(store, &w->user, w->txid, fd, spill_dir, note_end, &ended);
+	struct restore *r = start(store, w, fd, spill_dir, &ended);
 
 	while (!ended) {
 		store_run(store, PROGRESS_MS);
@@ -101,6 +127,23 @@ static struct restored fetch(struct store *store, const struct wanted *w, int fd
 	struct restored result = *restore_outcome(r);
 	restore_free(r);
 	return result;
+}
+
+static void say_damaged(const struct wanted *w, const struct restored *r)
+{
+	if (r->too_early)
+		fprintf(stderr, "cannot restore user '%s': the store has nothing of %s or before",
+			w->user.text, w->at);
+	else if (r->earliest != 0)
+		fprintf(stderr, "cannot restore user '%s': the store cannot lead there any more",
+			w->user.text);
+	else
+		fprintf(stderr, "cannot restore user '%s': objects are missing or damaged",
+			w->user.text);
+	if (r->earliest != 0)
+		fprintf(stderr, "; the earliest transaction that it can restore is %" PRIu64,
+			r->earliest);
+	fputc('\n', stderr);
 }
 
 static int report(const struct wanted *w, const struct restored *r)
@@ -117,8 +160,7 @@ static int report(const struct wanted *w, const struct restored *r)
 		fprintf(stderr, "the store does not answer: %s\n", object_error_name[r->error]);
 		break;
 	case RESTORE_DAMAGED:
-		fprintf(stderr, "cannot restore user '%s': objects are missing or damaged\n",
-			w->user.text);
+		say_damaged(w, r);
 		break;
 	case RESTORE_FAILED:
 		fprintf(stderr, "cannot write beside '%s'\n", w->file);

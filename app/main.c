@@ -9,8 +9,12 @@ static const struct command commands[] = {
 	{ "check", cmd_check, "[--store | --help]",
 	  "configuration, directories, keys; --store: the store, with real requests" },
 	{ "status", cmd_status, "[--json] [USER]", "the running pool and its users, worst first" },
-	{ "restore", cmd_restore, "USER -o FILE [--txid N] [--store URL]",
-	  "a user's database from the store" },
+	{ "push", cmd_push, "[USER | --all] [--wait S]",
+	  "what is not in the store yet, now; status 0 when all of it is" },
+	{ "restore", cmd_restore, "USER -o FILE [--txid N | --at TIME] [--store URL]",
+	  "a user's database from the store, the latest or an earlier state" },
+	{ "verify", cmd_verify, "[USER | --all]",
+	  "restore to a temporary file, compare every page with what is here" },
 	{ "token", cmd_token, "USER [--ttl 1h] [--ro]", "a JWT for that user" },
 };
 

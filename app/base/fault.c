@@ -26,7 +26,7 @@ static int wanted_arrival(const char *wish)
 {
 	const char *number = strchr(wish, ':');
 
-	return number != NULL ? atoi(number + 1) : 1;
+	return number != NULL ? (int)strtol(number + 1, NULL, 10) : 1;
 }
 
 /* Whoever did not start us with a process group of our own is not to die of it. */

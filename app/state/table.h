@@ -111,7 +111,7 @@ struct store_words {
 	_Atomic int64_t down_since_ms; /* 0: it is not down */
 	_Atomic int64_t back_ms; /* the first success after it was last down */
 	_Atomic int64_t probe_ms; /* the next probe not before */
-	_Atomic int64_t hurry_ms; /* the next hurried attempt not before */
+	_Atomic int64_t hurry_ms; /* hurried attempts are used up to this moment */
 	_Atomic uint32_t failures; /* in a row, whoever's */
 	_Atomic uint32_t credits; /* retries that recent successes allow */
 };

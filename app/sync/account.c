@@ -138,8 +138,8 @@ static int read_saved(const struct accounts *all, const struct user_id *id, stru
 		out->conflict = record.error == ERROR_CONFLICT;
 		out->failed_since_ms = out->conflict ? 0 : record.failed_since_ms;
 		out->error = record.error;
-		out->dirty =
-			record.failed_since_ms != 0 || wal_may_reach_beyond(wal, &record.position);
+		out->dirty = record.failed_since_ms != 0 || record.spool_first != 0 ||
+			     wal_may_reach_beyond(wal, &record.position);
 		return 0;
 	case RECORD_MISSING:
 		out->dirty = true;

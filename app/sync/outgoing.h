@@ -12,8 +12,7 @@
 #include <stdint.h>
 
 /* The header of an object that makes `txid` from this capture. */
-void outgoing_header(const struct capture *c, uint64_t txid, uint64_t node,
-		     struct ltx_header *out);
+void outgoing_header(const struct capture *c, uint64_t txid, uint64_t node, struct ltx_header *out);
 /* Takes every page of the capture.  -1: already logged. */
 int outgoing_encode(struct capture *c, const struct ltx_header *header, ltx_sink *sink,
 		    void *owner);

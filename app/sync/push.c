@@ -116,6 +116,7 @@ static void push_failed(struct push *p, enum object_error error, enum object_res
 		  "user=%s txid=%" PRIu64 " error=%s attempt=%u wait_ms=%" PRId64,
 		  p->account->id.text, p->record.txid + 1, object_error_name[error], v.failures + 1,
 		  wait);
+	health_failed(&p->sync->health, error, clock_mono_ms());
 	slot_push_failed(p->slot, error, now, clock_mono_ms() + wait,
 			 result == OBJECT_REFUSED || asked_ms > 0);
 	spool_long_wal(p);
@@ -365,6 +366,7 @@ static void spooled_stored(struct push *p)
 
 static void put_stored(struct push *p)
 {
+	health_succeeded(&p->sync->health, clock_mono_ms());
 	FAULT("push.after_put");
 	p->record.txid++;
 	count_bytes(&p->record, spill_len(p->body));

@@ -98,7 +98,7 @@ static int parse(const char *text, struct record *out)
 	char error[32];
 
 	memset(out, 0, sizeof *out);
-	/* NOLINTNEXTLINE(cert-err34-c): is_exactly() finds every misread number. */
+	/* NOLINTBEGIN(cert-err34-c): is_exactly() finds every misread number. */
 	int fields =
 		sscanf(text,
 		       "holdfast-sync 1\n"
@@ -109,6 +109,7 @@ static int parse(const char *text, struct record *out)
 		       &out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
 		       &p->npages, &armed, &out->spool_first, &out->spool_last, &out->snapshot_txid,
 		       &out->snapshot_bytes, &out->bytes_since, &out->failed_since_ms, error);
+	/* NOLINTEND(cert-err34-c) */
 	if (fields != 15 || parse_error(error, &out->error) < 0)
 		return -1;
 	word_to_salt(salt, p->salt);

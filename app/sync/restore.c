@@ -28,7 +28,8 @@ struct restore {
 	struct store *store;
 	struct user_id user;
 	uint64_t txid; /* the wanted one; 0: the latest */
-	int64_t at_ms; /* the wanted one is the last of this time; 0: see txid */
+	bool by_time; /* the wanted one is only known from the listing */
+	int64_t at_ms;
 	int fd;
 	char *spill_dir;
 	restore_done *done;
@@ -211,23 +212,8 @@ static void fetched(struct object_request *q)
 	}
 }
 
-/* false: the store has objects, but none of them is so old. */
-static bool find_txid_at(struct restore *r, const struct object_listing *listing)
-{
-	if (r->at_ms == 0)
-		return true;
-	r->txid = chain_txid_at(listing, r->at_ms);
-	return r->txid != 0 || chain_earliest(listing) == 0;
-}
-
 static void choose(struct restore *r, const struct object_listing *listing)
 {
-	if (!find_txid_at(r, listing)) {
-		r->outcome.too_early = true;
-		r->outcome.earliest = chain_earliest(listing);
-		end(r, RESTORE_DAMAGED, ERROR_DAMAGED);
-		return;
-	}
 	switch (chain_choose(listing, r->txid, &r->chain)) {
 	case CHAIN_EMPTY:
 		end(r, RESTORE_NO_USER, ERROR_NONE);
@@ -246,12 +232,30 @@ static void choose(struct restore *r, const struct object_listing *listing)
 	}
 }
 
+static void choose_by_time(struct restore *r, const struct object_listing *listing)
+{
+	struct chain_link last;
+
+	r->txid = chain_txid_at(listing, r->at_ms);
+	if (r->txid != 0) {
+		choose(r, listing);
+	} else if (chain_last(listing, &last)) {
+		r->outcome.too_early = true;
+		r->outcome.earliest = chain_earliest(listing);
+		end(r, RESTORE_DAMAGED, ERROR_DAMAGED);
+	} else {
+		end(r, RESTORE_NO_USER, ERROR_NONE);
+	}
+}
+
 static void listed(struct object_request *q)
 {
 	struct restore *r = q->owner;
 	struct object_listing listing = q->listing;
 
-	if (q->result == OBJECT_OK)
+	if (q->result == OBJECT_OK && r->by_time)
+		choose_by_time(r, &listing);
+	else if (q->result == OBJECT_OK)
 		choose(r, &listing);
 	else if (q->result == OBJECT_ABSENT)
 		end(r, RESTORE_NO_USER, ERROR_NONE);
@@ -260,16 +264,14 @@ static void listed(struct object_request *q)
 	object_listing_release(&listing);
 }
 
-static struct restore *start(struct store *s, const struct user_id *user, uint64_t txid,
-			     int64_t at_ms, int fd, const char *spill_dir, restore_done *done,
-			     void *owner)
+struct restore *restore_start(struct store *s, const struct user_id *user, uint64_t txid, int fd,
+			      const char *spill_dir, restore_done *done, void *owner)
 {
 	struct restore *r = alloc_zeroed(1, sizeof *r);
 
 	r->store = s;
 	r->user = *user;
 	r->txid = txid;
-	r->at_ms = at_ms;
 	r->fd = fd;
 	r->spill_dir = alloc_string(spill_dir);
 	r->done = done;
@@ -282,14 +284,13 @@ static struct restore *start(struct store *s, const struct user_id *user, uint64
 	return r;
 }
 
-struct restore *restore_start(struct store *s, const struct user_id *user, uint64_t txid, int fd,
-			      const char *spill_dir, restore_done *done, void *owner)
-{
-	return start(s, user, txid, 0, fd, spill_dir, done, owner);
-}
-
 struct restore *restore_start_at(struct store *s, const struct user_id *user, int64_t wall_ms,
 				 int fd, const char *spill_dir, restore_done *done, void *owner)
 {
-	return start(s, user, 0, wall_ms, fd, spill_dir, done, owner);
+	struct restore *r = restore_start(s, user, 0, fd, spill_dir, done, owner);
+
+	/* The listing cannot be there yet: done() of a request is called from store_run() only. */
+	r->by_time = true;
+	r->at_ms = wall_ms;
+	return r;
 }

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -78,11 +79,10 @@ struct spill *spool_open(const char *dir, uint64_t number)
 
 static bool is_kept(const char *name, uint64_t first, uint64_t last)
 {
-	uint64_t number;
-	int end = 0;
+	char *end;
+	uint64_t number = strtoull(name, &end, 16);
 
-	if (sscanf(name, "%16" SCNx64 ".ltx%n", &number, &end) != 1 || end == 0 ||
-	    name[end] != '\0')
+	if (end != name + 16 || strcmp(end, ".ltx") != 0)
 		return false;
 	return first != 0 && number >= first && number <= last;
 }

@@ -142,7 +142,8 @@ static void consider(struct sync *s, struct slot *slot, struct look *look)
 		if (s->pulls < s->max_pulls && !look->draining)
 			pull_start(s, slot);
 	} else if (wants_check(&v)) {
-		if (v.next_attempt_ms <= now && s->pushes < s->max_pushes && !look->draining)
+		if (v.next_attempt_ms <= now && s->pushes < s->max_pushes && !look->draining &&
+		    !health_is_down(&s->health))
 			push_check(s, slot);
 	} else if (v.conflict || (!slot_is_dirty(&v) && v.failed_since_ms == 0)) {
 		rest(s, slot);
@@ -263,6 +264,9 @@ static int64_t wait_ms(struct sync *s)
 		slot_read(slot, &v);
 		if (v.pushing || v.next_attempt_ms <= now)
 			continue;
+		/* One of many who wait for the store: its own time means nothing. */
+		if (is_retry(&v) && health_is_down(&s->health) && slot != s->hurried)
+			continue;
 		if (v.next_attempt_ms - now < wait)
 			wait = v.next_attempt_ms - now;
 	}
@@ -373,6 +377,8 @@ void sync_free(struct sync *s)
 	pthread_join(s->thread, NULL);
 	sweep_free(s->sweep);
 	store_free(s->store);
+	if (s->pushes + s->pulls + s->compacts == 0)
+		accounts_free(s->accounts);
 	free(s);
 }
 
@@ -397,8 +403,14 @@ void sync_commit(struct slot *slot)
 	slot_commit(slot);
 }
 
+/* A first attempt waits for nothing, though a look at the store may have been put off. */
 void sync_look(struct sync *s, struct slot *slot)
 {
+	struct slot_view v;
+
+	slot_read(slot, &v);
+	if (v.failures == 0)
+		slot_hurry(slot, clock_mono_ms());
 	table_set_due(s->table, slot);
 	store_wake(s->store);
 }

@@ -1,10 +1,11 @@
 // Clients that write without a pause worth mentioning, and a record of what they
 // were told, kept outside of the program.
 //
-//	node writers.mjs URL RECORD SEED USER=TOKEN...
+//	node writers.mjs URL RECORD SEED ONE_IN USER=TOKEN...
 //
-// Ends with TERM, after the answers that are still out.  RECORD grows by a line
-// of JSON { user, id, what } each time something is known about a transaction:
+// One transaction in ONE_IN is a large one.  Ends with TERM, after the answers that
+// are still out.  RECORD grows by a line of JSON { user, id, what } each time
+// something is known about a transaction:
 //
 //	sent	before it leaves
 //	acked	answered as committed: must be in the database for ever
@@ -20,9 +21,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { followParent } from "../tools/follow-parent.mjs";
 import { dice } from "./dice.mjs";
 
-const [url, record, seed, ...users] = process.argv.slice(2);
+const [url, record, seed, one_in, ...users] = process.argv.slice(2);
 if (!users.length) {
-	console.error("usage: writers.mjs URL RECORD SEED USER=TOKEN...");
+	console.error("usage: writers.mjs URL RECORD SEED ONE_IN USER=TOKEN...");
 	process.exit(2);
 }
 
@@ -47,7 +48,7 @@ const tables = `BEGIN IMMEDIATE;
 
 // The statements of a transaction; what it stores is random to the database, too.
 function step(id, roll, end) {
-	const size = roll(10) === 0 ? 20000 + roll(300000) : roll(6000);
+	const size = roll(Number(one_in)) === 0 ? 20000 + roll(300000) : roll(6000);
 	const keep = roll(8) === 0 ? 2 : 25;
 
 	return [
@@ -84,7 +85,14 @@ const batch = (statements) => ({
 
 // ---- one client
 
-// "unknown" is every answer that did not come from the program, or not whole.
+// A refusal of the program itself is certain.  nginx says BUSY, too, when it lost
+// a worker in the middle of a request, so that one is as good as no answer.
+function refusal(text) {
+	const { code } = JSON.parse(text);
+
+	return ["BUSY", "INTERNAL_ERROR"].includes(code) ? "unknown" : "undone";
+}
+
 async function send(token, { path, body, done }) {
 	try {
 		const response = await fetch(url + path, {
@@ -97,7 +105,7 @@ async function send(token, { path, body, done }) {
 
 		if (response.status === 200)
 			return done(JSON.parse(text)) ? "acked" : "undone";
-		return text.startsWith("{") ? "undone" : "unknown";
+		return refusal(text);
 	} catch {
 		return "unknown";
 	}

@@ -23,8 +23,8 @@ expect_litestream_restores alice
 
 insert=$(jq -cn '{stmt: {sql:
 	"INSERT INTO note(text, filling) VALUES (hex(randomblob(20)), randomblob(9000))"}}')
-for _ in {1..100}; do
-	post_times 50 alice /v1/execute "$insert"
+for _ in {1..200}; do
+	post_times 25 alice /v1/execute "$insert"
 	! txid_reaches 300 alice || break
 done
 wait_until 30 sync_clean alice

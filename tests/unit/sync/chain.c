@@ -348,6 +348,100 @@ static void last_is_the_object_that_reaches_furthest(void **state)
 	assert_false(chain_last(&none, &last));
 }
 
+struct moment {
+	const char *name;
+	const char *objects[NAMES_MAX];
+	int64_t modified_ms[NAMES_MAX]; /* of each */
+	int64_t at_ms;
+	uint64_t txid;
+};
+
+static const struct moment moments[] = {
+	{ "nothing", { NULL }, { 0 }, 100, 0 },
+	{ "before the first", { "0:1-1" }, { 10 }, 9, 0 },
+	{ "at the first", { "0:1-1", "0:2-2" }, { 10, 20 }, 10, 1 },
+	{ "between two", { "0:1-1", "0:2-2", "0:3-3" }, { 10, 20, 30 }, 29, 2 },
+	{ "after the last", { "0:1-1", "0:2-2" }, { 10, 20 }, INT64_MAX, 2 },
+	{ "pushes in any order", { "0:3-3", "0:1-1", "0:2-2" }, { 30, 10, 20 }, 25, 2 },
+	{ "two in one millisecond", { "0:1-1", "0:2-2", "0:3-3" }, { 10, 10, 30 }, 10, 2 },
+	{ "before the epoch", { "0:1-1" }, { 10 }, -5, 0 },
+	{ "a snapshot that is younger than its push",
+	  { "0:1-1", "0:2-2", "0:3-3", "9:1-2" },
+	  { 10, 20, 30, 40 },
+	  25,
+	  2 },
+	{ "a snapshot whose pushes are deleted, from its time on",
+	  { "9:1-5", "0:6-6" },
+	  { 60, 70 },
+	  65,
+	  5 },
+	{ "a snapshot whose pushes are deleted, before its time",
+	  { "9:1-5", "0:6-6" },
+	  { 60, 70 },
+	  59,
+	  0 },
+	{ "a snapshot that came after later pushes",
+	  { "9:1-5", "0:6-6", "0:7-7" },
+	  { 80, 70, 90 },
+	  75,
+	  6 },
+	{ "a store whose clock went back", { "0:1-1", "0:2-2", "0:3-3" }, { 10, 30, 20 }, 25, 3 },
+	{ "a time that was not told", { "0:1-1", "0:2-2" }, { 10, 0 }, 100, 1 },
+	{ "no time that was told", { "0:1-1", "0:2-2" }, { 0, 0 }, 100, 0 },
+	{ "names of others", { "u/0000/README", "0:1-1" }, { 10, 20 }, 15, 0 },
+};
+
+static void last_transaction_of_a_moment_is_that_of_the_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) {
+		const struct moment *m = &moments[i];
+		struct object_listing l = brief_list(m->objects);
+
+		for (size_t n = 0; n < l.count; n++)
+			l.entries[n].modified_ms = m->modified_ms[n];
+		uint64_t got = chain_txid_at(&l, m->at_ms);
+		if (got != m->txid)
+			fail_msg("%s: got %" PRIu64 ", want %" PRIu64, m->name, got, m->txid);
+		object_listing_release(&l);
+	}
+}
+
+static void earliest_is_the_first_that_can_be_chosen(void **state)
+{
+	static const struct {
+		const char *objects[NAMES_MAX];
+		uint64_t txid;
+	} cases[] = {
+		{ { NULL }, 0 },
+		{ { "junk" }, 0 },
+		{ { "0:1-1", "0:2-2" }, 1 },
+		{ { "0:2-2", "0:1-1", "9:1-2" }, 1 },
+		{ { "9:1-5", "0:6-6" }, 5 },
+		{ { "9:1-9", "9:1-5", "0:6-6" }, 5 },
+		{ { "0:4-4", "0:5-5", "9:1-5", "0:6-6" }, 5 },
+		{ { "0:1-3", "9:1-5" }, 3 },
+		{ { "0:2-2", "0:3-3" }, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct object_listing l = brief_list(cases[i].objects);
+		struct chain chain;
+
+		uint64_t got = chain_earliest(&l);
+		if (got != cases[i].txid)
+			fail_msg("case %zu: got %" PRIu64 ", want %" PRIu64, i, got, cases[i].txid);
+		for (uint64_t txid = 1; txid < got; txid++)
+			assert_int_equal(chain_choose(&l, txid, &chain), CHAIN_BROKEN);
+		if (got > 0) {
+			assert_int_equal(chain_choose(&l, got, &chain), CHAIN_OK);
+			chain_release(&chain);
+		}
+		object_listing_release(&l);
+	}
+}
+
 enum { MANY = 100000 };
 
 /* The i-th of MANY objects; each is one that a quadratic search would be slow with. */
@@ -410,6 +504,8 @@ int main(void)
 		cmocka_unit_test(hostile_names_are_passed_over),
 		cmocka_unit_test(names_that_fill_their_field_are_read_to_their_end),
 		cmocka_unit_test(last_is_the_object_that_reaches_furthest),
+		cmocka_unit_test(last_transaction_of_a_moment_is_that_of_the_table),
+		cmocka_unit_test(earliest_is_the_first_that_can_be_chosen),
 		cmocka_unit_test(hundred_thousand_objects_are_chosen_from_in_linear_time),
 	};
 

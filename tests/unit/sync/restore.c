@@ -198,18 +198,45 @@ static void run_on(const struct fixture *f, unsigned turns)
 		store_run(f->store, 0);
 }
 
+static struct restored run_to_its_end(const struct fixture *f, struct run *run)
+{
+	for (int turns = 0; run->ended == 0 && turns < 1000; turns++)
+		store_run(f->store, 0);
+	run_on(f, 20);
+	assert_int_equal(run->ended, 1);
+	restore_free(run->restore);
+	close(run->fd);
+	return run->got;
+}
+
 static struct restored restore(const struct fixture *f, uint64_t txid)
 {
 	struct run run = { 0 };
 
 	run_begin(f, txid, &run);
-	for (int turns = 0; run.ended == 0 && turns < 1000; turns++)
-		store_run(f->store, 0);
-	run_on(f, 20);
-	assert_int_equal(run.ended, 1);
-	restore_free(run.restore);
-	close(run.fd);
-	return run.got;
+	return run_to_its_end(f, &run);
+}
+
+static struct restored restore_at(const struct fixture *f, int64_t wall_ms)
+{
+	struct run run = { .fd = open(f->db, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) };
+
+	assert_true(run.fd >= 0);
+	run.restore = restore_start_at(f->store, &f->user, wall_ms, run.fd, f->folder.path,
+				       take_outcome, &run);
+	return run_to_its_end(f, &run);
+}
+
+/* The store's time of an object. */
+static void date_object(const struct fixture *f, unsigned level, uint64_t min, uint64_t max,
+			int64_t wall_ms)
+{
+	const struct timespec when = { .tv_sec = wall_ms / 1000,
+				       .tv_nsec = wall_ms % 1000 * 1000000 };
+	char path[FOLDER_FILE_MAX];
+
+	path_of(f, level, min, max, path);
+	assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[]){ when, when }, 0), 0);
 }
 
 static void expect_image(const struct fixture *f, const struct restored *got,
@@ -364,6 +391,83 @@ static void transaction_that_is_not_there_is_damage(void **state)
 	push(f, &m, 2, 2, 1);
 	expect_result(f, 3, RESTORE_DAMAGED, ERROR_DAMAGED);
 	expect_result(f, UINT64_MAX, RESTORE_DAMAGED, ERROR_DAMAGED);
+	free(m.bytes);
+}
+
+enum { DAY_MS = 86400000 };
+
+static void time_restores_the_last_transaction_that_was_stored_by_then(void **state)
+{
+	const struct fixture *f = *state;
+	struct image m = image_new(512), old = image_new(512);
+
+	for (uint64_t txid = 1; txid <= 5; txid++) {
+		push(f, &m, txid, (uint32_t)txid + 2, 2);
+		date_object(f, CHAIN_PUSH_LEVEL, txid, txid, (int64_t)txid * DAY_MS);
+	}
+	push_snapshot(f, &m, 5);
+	date_object(f, CHAIN_SNAPSHOT_LEVEL, 1, 5, INT64_C(6) * DAY_MS);
+	for (uint64_t txid = 1; txid <= 5; txid++) {
+		push(f, &old, txid, (uint32_t)txid + 2, 2);
+		date_object(f, CHAIN_PUSH_LEVEL, txid, txid, (int64_t)txid * DAY_MS);
+		struct restored got = restore_at(f, (int64_t)txid * DAY_MS + DAY_MS - 1);
+		expect_image(f, &got, &old);
+		assert_int_equal(got.txid, txid);
+	}
+	free(m.bytes);
+	free(old.bytes);
+}
+
+static void time_before_the_first_object_is_told_with_the_earliest_transaction(void **state)
+{
+	const struct fixture *f = *state;
+	struct image m = image_new(512);
+
+	assert_int_equal(restore_at(f, DAY_MS).result, RESTORE_NO_USER);
+	push(f, &m, 1, 3, 2);
+	date_object(f, CHAIN_PUSH_LEVEL, 1, 1, DAY_MS);
+	static const int64_t early[] = { DAY_MS - 1, 0, -1, INT64_MIN };
+	for (size_t i = 0; i < sizeof early / sizeof early[0]; i++) {
+		struct restored got = restore_at(f, early[i]);
+		assert_int_equal(got.result, RESTORE_DAMAGED);
+		assert_true(got.too_early);
+		assert_int_equal(got.earliest, 1);
+	}
+	free(m.bytes);
+}
+
+static void what_retention_deleted_is_told_with_the_earliest_transaction(void **state)
+{
+	const struct fixture *f = *state;
+	struct image m = image_new(512);
+	char path[FOLDER_FILE_MAX];
+
+	for (uint64_t txid = 1; txid <= 6; txid++) {
+		push(f, &m, txid, 4, 2);
+		date_object(f, CHAIN_PUSH_LEVEL, txid, txid, (int64_t)txid * DAY_MS);
+		if (txid == 4)
+			push_snapshot(f, &m, 4);
+	}
+	date_object(f, CHAIN_SNAPSHOT_LEVEL, 1, 4, INT64_C(4) * DAY_MS);
+	for (uint64_t txid = 1; txid <= 2; txid++) {
+		path_of(f, CHAIN_PUSH_LEVEL, txid, txid, path);
+		assert_int_equal(unlink(path), 0);
+	}
+	/* 3 is still there and of no use. */
+	struct restored got = restore_at(f, INT64_C(3) * DAY_MS);
+	assert_int_equal(got.result, RESTORE_DAMAGED);
+	assert_false(got.too_early);
+	assert_int_equal(got.earliest, 4);
+	got = restore(f, 2);
+	assert_int_equal(got.result, RESTORE_DAMAGED);
+	assert_int_equal(got.earliest, 4);
+	got = restore_at(f, INT64_C(2) * DAY_MS);
+	assert_true(got.too_early);
+	assert_int_equal(got.earliest, 4);
+	got = restore_at(f, INT64_C(6) * DAY_MS);
+	expect_image(f, &got, &m);
+	assert_int_equal(got.txid, 6);
+	assert_int_equal(got.earliest, 0);
 	free(m.bytes);
 }
 
@@ -617,6 +721,9 @@ int main(void)
 		test_with_store(user_without_objects_is_no_user),
 		test_with_store(store_that_is_gone_is_not_an_absent_user),
 		test_with_store(transaction_that_is_not_there_is_damage),
+		test_with_store(time_restores_the_last_transaction_that_was_stored_by_then),
+		test_with_store(time_before_the_first_object_is_told_with_the_earliest_transaction),
+		test_with_store(what_retention_deleted_is_told_with_the_earliest_transaction),
 		test_with_store(missing_object_is_damage),
 		test_with_store(object_that_goes_after_it_was_listed_is_damage),
 		test_with_store(object_with_any_damage_is_never_restored),
