@@ -187,7 +187,7 @@ async function peerAfterAWhile(socket) {
 	}, 25));
 
 	const connections = await nextLook;
-	if (socket.destroyed)
+	if (socket.destroyed || socket.remotePort === undefined)
 		return false;
 	const hex = (port) => "0100007F:" + port.toString(16).toUpperCase().padStart(4, "0");
 	const established = "01";
