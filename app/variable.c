@@ -211,7 +211,6 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "86400",
 		.min = 0,
 		.max = INT64_C(10) * 366 * 86400,
-		.unused = true,
 		.meaning = "how long superseded objects stay",
 	},
 	[VARIABLE_ON_CONFLICT] = {

@@ -6,7 +6,7 @@
  *	committed	anybody; only grows
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
- *	hurried, pull_wanted, keep	anybody
+ *	hurried, pull_wanted, keep, suspect, wal_long	anybody
  *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
  *	all others	the holder of RIGHT_PUSH
  *
@@ -46,6 +46,8 @@ struct slot {
 	_Atomic uint32_t files;
 	_Atomic uint32_t loaded;
 	_Atomic uint32_t checked; /* see slot_view */
+	_Atomic uint32_t suspect;
+	_Atomic uint32_t wal_long;
 };
 
 #endif

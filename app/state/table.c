@@ -247,6 +247,8 @@ static void clear_words(struct slot *s)
 {
 	s->loaded = 0;
 	s->checked = 0;
+	s->suspect = 0;
+	s->wal_long = 0;
 	s->files = FILES_UNKNOWN;
 	s->committed = 0;
 	s->dirty_since_ms = 0;

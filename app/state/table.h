@@ -114,6 +114,7 @@ struct store_words {
 	_Atomic int64_t hurry_ms; /* hurried attempts are used up to this moment */
 	_Atomic uint32_t failures; /* in a row, whoever's */
 	_Atomic uint32_t credits; /* retries that recent successes allow */
+	_Atomic uint64_t gaps; /* users whose objects were found to be missing */
 };
 struct store_words *table_store(const struct table *t);
 

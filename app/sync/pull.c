@@ -224,7 +224,8 @@ static int begin(struct pull *p)
 			  strerror(errno));
 		return -1;
 	}
-	p->restore = restore_start(p->sync->store, &p->id, 0, p->fd, p->dir, restored, p);
+	p->restore = restore_start(p->sync->store, &p->sync->tasks, &p->id, 0, p->fd, p->dir,
+				   restored, p);
 	return 0;
 }
 

@@ -38,8 +38,8 @@ enum {
 /* Whoever is dirty finds out by pushing. */
 static bool wants_check(const struct slot_view *v)
 {
-	return !v->checked && v->files == FILES_PRESENT && !v->conflict && !slot_is_dirty(v) &&
-	       v->failed_since_ms == 0;
+	return (!v->checked || v->suspect) && v->files == FILES_PRESENT && !v->conflict &&
+	       !slot_is_dirty(v) && v->failed_since_ms == 0;
 }
 
 /* Clears the bit of a slot that is clean, and sets it again if it no longer is. */
@@ -136,6 +136,8 @@ static void consider(struct sync *s, struct slot *slot, struct look *look)
 		slot_push_late(slot, ERROR_BUSY, clock_wall_ms());
 	if (v.pushing && table_pusher_lives(s->table, slot))
 		return;
+	if (v.wal_long && v.failed_since_ms != 0 && !v.conflict)
+		push_shorten(s, slot);
 	if (v.conflict && v.keep != KEEP_UNDECIDED) {
 		resolve(s, slot, v.keep);
 	} else if (v.pull_wanted && v.files != FILES_PRESENT) {
@@ -282,7 +284,8 @@ static void *run(void *owner)
 		if (mode == ENGINE_RUNS)
 			move_sweep(s);
 		look_at_due(s, mode == ENGINE_DRAINS);
-		store_run(s->store, wait_ms(s));
+		bool busy = tasks_run(&s->tasks);
+		store_run(s->store, busy ? 0 : wait_ms(s));
 	}
 	return NULL;
 }
@@ -317,6 +320,7 @@ struct sync *sync_start(struct table *t, unsigned worker, const struct sync_conf
 	s->mark = table_worker_mark(t, worker);
 	s->config = *c;
 	health_init(&s->health, table_store(t));
+	tasks_init(&s->tasks);
 	s->max_pushes = (unsigned)store.limits.max_transfers;
 	s->max_pulls = MAX_PULLS;
 	store.limits.max_transfers += MAX_PULLS * TRANSFERS_PER_PULL;
@@ -398,9 +402,11 @@ enum sync_status sync_status(const struct slot_view *v)
 	return slot_is_dirty(v) ? SYNC_DIRTY : SYNC_IN_STEP;
 }
 
-void sync_commit(struct slot *slot)
+void sync_commit(struct sync *s, struct slot *slot, int64_t wal_bytes)
 {
 	slot_commit(slot);
+	if (wal_bytes >= s->config.max_wal_bytes)
+		slot_wal_long(slot);
 }
 
 /* A first attempt waits for nothing, though a look at the store may have been put off. */

@@ -30,6 +30,7 @@ struct sync_config {
 	unsigned max_open; /* databases open in the thread */
 	enum slot_keep on_conflict; /* what is done without asking */
 	int64_t max_wal_bytes; /* of one user during an outage; then it is spooled */
+	int64_t retention_ms; /* how long what a newer object replaces stays in the store */
 };
 
 struct sync;
@@ -49,7 +50,8 @@ enum sync_status {
 extern const char *const sync_status_name[]; /* ok, dirty, failed, conflict */
 enum sync_status sync_status(const struct slot_view *v);
 
-void sync_commit(struct slot *slot);
+/* `wal_bytes` is the size of the WAL with this commit. */
+void sync_commit(struct sync *s, struct slot *slot, int64_t wal_bytes);
 void sync_look(struct sync *s, struct slot *slot);
 
 /*
