@@ -225,7 +225,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.kind = KIND_BYTES,
 		.standard = "1GiB",
 		.min = 64 * KIB,
-		.max = 1024 * GIB,
+		.max = 4 * GIB, /* a snapshot of it fits a single PUT, of 5 GiB at most */
 		.meaning = "quota of one user",
 	},
 	[VARIABLE_MAX_BODY_BYTES] = {

@@ -83,9 +83,8 @@ static void commit_that_comes_during_the_checkpoint_is_not_lost_with_the_wal(voi
 	struct fixture *f = *state;
 
 	commit_and_follow(f);
-	assert_int_equal(
-		wal_checkpoint(f->u, f->scratch.db, &f->replica.at, commit_meanwhile, f),
-		CHECKPOINT_LATER);
+	assert_int_equal(wal_checkpoint(f->u, f->scratch.db, &f->replica.at, commit_meanwhile, f),
+			 CHECKPOINT_LATER);
 	struct wal_position before = f->replica.at;
 	commit_and_follow(f);
 	assert_memory_equal(f->replica.at.salt, before.salt, sizeof before.salt);

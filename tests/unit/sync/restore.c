@@ -191,8 +191,8 @@ static void run_begin(const struct fixture *f, uint64_t txid, struct run *run)
 	run->ended = 0;
 	run->fd = open(f->db, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(run->fd >= 0);
-	run->restore =
-		restore_start(f->store, f->tasks, &f->user, txid, run->fd, f->folder.path, take_outcome, run);
+	run->restore = restore_start(f->store, f->tasks, &f->user, txid, run->fd, f->folder.path,
+				     take_outcome, run);
 }
 
 /* What is under way in a folder is done in one turn; what that starts, in the next. */
@@ -228,8 +228,8 @@ static struct restored restore_at(const struct fixture *f, int64_t wall_ms)
 	struct run run = { .fd = open(f->db, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) };
 
 	assert_true(run.fd >= 0);
-	run.restore = restore_start_at(f->store, f->tasks, &f->user, wall_ms, run.fd, f->folder.path,
-				       take_outcome, &run);
+	run.restore = restore_start_at(f->store, f->tasks, &f->user, wall_ms, run.fd,
+				       f->folder.path, take_outcome, &run);
 	return run_to_its_end(f, &run);
 }
 
@@ -608,7 +608,8 @@ static void file_that_cannot_be_written_is_no_fault_of_the_store(void **state)
 	put_bytes(f->db, "", 0);
 	int fd = open(f->db, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	run.restore = restore_start(f->store, f->tasks, &f->user, 0, fd, f->folder.path, take_outcome, &run);
+	run.restore = restore_start(f->store, f->tasks, &f->user, 0, fd, f->folder.path,
+				    take_outcome, &run);
 	run_on(f, 20);
 	assert_int_equal(run.ended, 1);
 	assert_int_equal(run.got.result, RESTORE_FAILED);
@@ -698,8 +699,8 @@ static void restores_run_side_by_side(void **state)
 		(void)snprintf(path, sizeof path, "%s/db.%zu", f->folder.path, i);
 		runs[i] = (struct run){ .fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) };
 		assert_true(runs[i].fd >= 0);
-		runs[i].restore = restore_start(f->store, f->tasks, &f->user, 0, runs[i].fd, f->folder.path,
-						take_outcome, &runs[i]);
+		runs[i].restore = restore_start(f->store, f->tasks, &f->user, 0, runs[i].fd,
+						f->folder.path, take_outcome, &runs[i]);
 	}
 	run_on(f, 60);
 	for (size_t i = 0; i < 4; i++) {
