@@ -21,18 +21,30 @@ static volatile sig_atomic_t stopping;
 static volatile sig_atomic_t replaced;
 static _Atomic int64_t stopping_since_ms;
 
-static void on_stop(int signal)
+static void on_stop(int signal, siginfo_t *info, void *context)
 {
+	(void)context;
 	if (signal == SIGUSR1)
 		replaced = 1;
-	if (!stopping)
+	if (!stopping && info->si_code == SI_QUEUE)
+		stopping_since_ms = (int64_t)(intptr_t)info->si_value.sival_ptr;
+	else if (!stopping)
 		stopping_since_ms = clock_mono_ms();
 	stopping = 1;
 }
 
+/* A request that runs keeps the signal waiting; the deadline is not moved by that. */
+void worker_ask(pid_t pid, bool replaced_by_another)
+{
+	const union sigval since = { .sival_ptr = (void *)(intptr_t)clock_mono_ms() };
+
+	/* Fails only for a process that is gone, of which the caller will hear. */
+	(void)sigqueue(pid, replaced_by_another ? SIGUSR1 : SIGTERM, since);
+}
+
 static void init_signals(void)
 {
-	struct sigaction stop = { .sa_handler = on_stop };
+	struct sigaction stop = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	sigemptyset(&stop.sa_mask);

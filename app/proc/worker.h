@@ -12,6 +12,7 @@
 #include "state/table.h"
 #include "sync/sync.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -42,6 +43,9 @@ struct worker_birth {
 	int ready; /* write end of the pipe for worker_message */
 	pid_t master;
 };
+
+/* By the master, to end it: TERM or USR1, with the time of asking. */
+void worker_ask(pid_t pid, bool replaced_by_another);
 
 /* Called in the child with all signals blocked and one thread. */
 enum worker_exit worker_main(const struct worker_config *c, const struct worker_birth *b);
