@@ -254,6 +254,14 @@ static void start_worker(struct master *m, unsigned number)
 		 socket_of(m, number));
 }
 
+/* See proc/worker.h. */
+static int farewell(const struct master *m)
+{
+	if (m->stopping)
+		return SIGTERM;
+	return m->emptying ? SIGUSR2 : SIGUSR1;
+}
+
 /* Until there is nothing to do; how long that may last. */
 static int64_t take_steps(struct master *m)
 {
@@ -266,7 +274,7 @@ static int64_t take_steps(struct master *m)
 			start_worker(m, step.number);
 			break;
 		case POOL_ASK:
-			worker_ask(step.pid, !m->stopping);
+			worker_ask(step.pid, farewell(m));
 			break;
 		case POOL_KILL:
 			log_warn("worker.kill", "number=%u pid=%d", step.number, (int)step.pid);
@@ -303,11 +311,16 @@ static bool has_served(const struct master *m, pid_t pid)
 	return false;
 }
 
+static void forget_trial(struct master *m)
+{
+	close_open(m->trial.file);
+	m->trial.file = -1;
+}
+
 static void refuse_reload(struct master *m, const char *why)
 {
 	log_error("master.reload_refused", "program=%s why=\"%s\"", m->self->program, why);
-	close_open(m->trial.file);
-	m->trial.file = -1;
+	forget_trial(m);
 }
 
 static void describe(const struct master *m, struct takeover *t)
@@ -353,19 +366,18 @@ static void begin_trial(struct master *m)
 	trial->until_ms = clock_mono_ms() + TRIAL_MS;
 }
 
-/* The program may have changed again since the trial of it began. */
 static void end_trial(struct master *m, int status)
 {
-	struct trial *trial = &m->trial;
-
-	trial->pid = 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !m->reload_wanted && !m->stopping) {
-		trial->passed = true;
-		return;
-	}
-	refuse_reload(m, m->reload_wanted || m->stopping ? "told otherwise meanwhile"
-			 : WIFSIGNALED(status)		 ? "its trial was killed"
-							 : "its trial failed");
+	m->trial.pid = 0;
+	/* Told so again, the program may have changed since the trial of it began. */
+	if (m->reload_wanted || m->stopping)
+		forget_trial(m);
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		m->trial.passed = true;
+	else if (WIFSIGNALED(status))
+		refuse_reload(m, "its trial was killed");
+	else
+		refuse_reload(m, "its trial failed");
 }
 
 static void kill_late_trial(struct master *m)
@@ -427,8 +439,9 @@ static void reload(struct master *m)
 	if (m->stopping)
 		return;
 	log_info("master.reload", "program=%s", m->self->program);
+	/* systemd ignores a time before the one at which it sent the signal. */
 	(void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
-		       clock_mono_ms() * 1000);
+		       clock_mono_us());
 	notify_send(state);
 	m->told_ready = false;
 	m->reload_wanted = true;

@@ -41,6 +41,7 @@ void pool_free(struct pool *p);
 struct pool_worker {
 	int32_t pid; /* 0: there is none */
 	int32_t state; /* of a pool only: to be copied, not read */
+	uint32_t generation; /* the same */
 	int64_t asked_ms;
 };
 void pool_give(const struct pool *p, unsigned number, struct pool_worker *out);

@@ -33,7 +33,10 @@
 
 enum { TAKEOVER_SOCKETS_MAX = TABLE_WORKERS_MAX / 2 };
 
-/* Plain values; a change of this struct is another takeover_version. */
+/*
+ * Plain values.  A change of what they mean is another takeover_magic; so is one
+ * of the signals and messages between a master and the workers of the other.
+ */
 struct takeover {
 	uint64_t node;
 	uint64_t answered[TABLE_WORKERS_MAX]; /* by worker number: requests before this process */

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Goal: HUP replaces every worker while users write and read, twice, and then twice
-# at once; every answer is 200, and every row that was answered is here and restores.
+# Goal: HUP replaces every worker while users write and read, twice, then twice at once,
+# then again while it is at it; every answer is 200, and every row that was answered is
+# here and restores.
 . "$(dirname "$0")/lib.sh"
 users=(alice bob carol dave)
 insert='{"stmt":{"sql":"INSERT INTO note(text) VALUES (hex(randomblob(50)))"}}'
@@ -32,6 +33,10 @@ wait_for_writes() {
 	wait_until 30 everybody_has_written
 }
 
+workers_gone() {
+	! grep -qwF "$(printf '%s\n' "$@")" <<<"$(workers)"
+}
+
 start_stack
 for user in "${users[@]}"; do
 	execute "$user" "CREATE TABLE note(id INTEGER PRIMARY KEY, text)"
@@ -53,6 +58,18 @@ for times in 1 1 2; do
 	wait_for_writes
 done
 
+# Nobody is forgotten who was new, or old, or starting at the second time.
+ready=$(log_lines master.ready)
+started=$(log_lines worker.start)
+reload_holdfast
+wait_until 30 log_lines_reach $((started + 2)) worker.start
+mapfile -t before < <(workers)
+reload_holdfast
+wait_until 60 workers_gone "${before[@]}"
+wait_until 20 log_lines_reach $((ready + 1)) master.ready
+[ "$(workers | wc -l)" = 4 ] || fail "there are $(workers | wc -l) workers"
+wait_for_writes
+
 : >"$stack/enough"
 wait_all "${busy[@]}"
 for user in "${users[@]}"; do
@@ -60,5 +77,5 @@ for user in "${users[@]}"; do
 	expect_rows "$user" "SELECT count(*) FROM note" "$(cat "$stack/written.$user")"
 	expect_restored_equals_local "$user"
 done
-[ "$(grep -c ' worker.kill ' "$stack/here/holdfast.log")" = 0 ] || fail "a worker had to be killed"
+[ "$(log_lines worker.kill)" = 0 ] || fail "a worker had to be killed"
 finish

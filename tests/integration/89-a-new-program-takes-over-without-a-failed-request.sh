@@ -1,8 +1,8 @@
 #!/bin/bash
-# Goal: HUP makes the master go on as the program that is at its path by now, with
-# the same pid, sockets, claim and flags, while users write; one that cannot start,
-# never answers or finds a bad configuration is not let in and changes nothing; one
-# with another shared table waits for the workers before it, and no request fails.
+# Goal: HUP makes the master go on as the program that is at its path by now, with the
+# keys of now and the same pid, sockets, claim and flags, while users write; one that
+# cannot start, never answers or finds a bad configuration is not let in and changes
+# nothing; one with another shared table waits for the workers before it; no request fails.
 . "$(dirname "$0")/lib.sh"
 insert='{"stmt":{"sql":"INSERT INTO note(text) VALUES (hex(randomblob(50)))"}}'
 
@@ -43,12 +43,16 @@ all_run_installed() {
 	done
 }
 
-log_lines() {
-	grep -c " $1 " "$stack/here/holdfast.log" || true
-}
+# Nothing that was open for the change of programs only is still open.
+expect_closed() {
+	local pid
 
-log_lines_reach() {
-	[ "$(log_lines "$2")" -ge "$1" ]
+	for pid in "$master" $(workers); do
+		! find "/proc/$pid/fd" -lname '*holdfast-takeover*' | grep . ||
+			fail "process $pid has a file of the takeover open"
+	done
+	[ "$(find "/proc/$master/fd" -type l | wc -l)" = "$descriptors" ] ||
+		fail "the master has other descriptors: $(ls -l "/proc/$master/fd")"
 }
 
 # What is there now takes over from all; sets `before` to the workers that are gone.
@@ -61,6 +65,7 @@ expect_takeover() {
 	wait_until 60 workers_replaced "${before[@]}"
 	wait_until 20 log_lines_reach $((ready + 1)) master.ready
 	all_run_installed || fail "not everybody runs the new program"
+	expect_closed
 	wait_for_writes
 }
 
@@ -71,6 +76,7 @@ expect_refused() {
 	refused=$(log_lines master.reload_refused)
 	reload_holdfast
 	wait_until 20 log_lines_reach $((refused + 1)) master.reload_refused
+	expect_closed
 	wait_for_writes
 	[ "$(workers | xargs)" = "${before[*]}" ] || fail "workers were replaced"
 }
@@ -90,7 +96,8 @@ HOLDFAST=$stack/holdfast
 cp "$original" "$HOLDFAST"
 start_holdfast
 master=${holdfast_pid[here]}
-for user in alice bob carol; do
+descriptors=$(find "/proc/$master/fd" -type l | wc -l)
+for user in alice bob carol dave; do
 	execute "$user" "CREATE TABLE note(id INTEGER PRIMARY KEY, text)"
 	expect_status 200
 	wait_until 10 sync_clean "$user"
@@ -112,7 +119,7 @@ install_program "$stack/new"
 expect_takeover
 expect_claimed
 [ "$(log_lines master.takeover)" = 1 ] || fail "no takeover in the log"
-grep -q ' master.takeover .*table=adopted' "$stack/here/holdfast.log" || fail "the table is new"
+[ "$(log_lines 'master.takeover .*table=adopted')" = 1 ] || fail "the table is new"
 
 # Files that are no program, not ours, or say nothing; and no file.
 mv "$HOLDFAST" "$stack/good"
@@ -140,8 +147,17 @@ expect_takeover
 sed 's/hftable1/hftable2/g' "$HOLDFAST" >"$stack/new"
 ! cmp -s "$stack/new" "$HOLDFAST" || fail "the table's version is not where it was"
 install_program "$stack/new"
+# Nobody serves before the last of the old workers is gone: it does not wait for the store.
+store_rule '[{"action":"silent","method":"PUT","path":"dave"},{"action":"status","status":503,"method":"PUT","path":"carol"}]'
+execute dave "INSERT INTO note(text) VALUES ('silence')"
+expect_status 200
+wait_until 5 store_is_busy PUT /dave/
+ask_for_push dave
+began=$(now_ms)
 expect_takeover
-grep -q ' master.takeover .*table=fresh' "$stack/here/holdfast.log" || fail "no fresh table"
+[ "$(log_lines 'master.takeover .*table=fresh')" = 1 ] || fail "no fresh table"
+expect_asked 503
+[ $(($(now_ms) - began)) -lt 9000 ] || fail "it was waited for who waits"
 expect_claimed
 
 # Nothing of it shows afterwards.
@@ -158,6 +174,18 @@ store_answers normally
 wait_until 10 sync_clean carol
 expect_restored_equals_local carol
 
+# Another key counts from the reload on.
+old=$(token carol)
+head -c 48 /dev/urandom | base64 >"$key_file"
+rm "$stack"/tokens/*
+mapfile -t before < <(workers)
+reload_holdfast
+wait_until 20 workers_replaced "${before[@]}"
+get carol /v1/sync
+expect_status 200
+request - GET /v1/sync -H "Authorization: Bearer $old"
+expect_status 401
+
 # Whoever dies is replaced, and all of them go at the end.
 mapfile -t before < <(workers)
 kill_workers
@@ -170,5 +198,24 @@ for pid in "${before[@]}"; do
 	process_ended "$pid" || fail "worker $pid is still there"
 done
 start_holdfast
+expect_rows carol "SELECT text FROM note" 'not stored'
+
+# One that is let in and fails takes all along; whoever starts it anew need not wait.
+cat >"$stack/new" <<-'EOF'
+	#!/bin/sh
+	case $2 in --try-takeover=*) exit 0 ;; esac
+	exit 7
+EOF
+install_program "$stack/new"
+mapfile -t before < <(workers)
+reload_holdfast
+STATUS=0
+wait "${holdfast_pid[here]}" || STATUS=$?
+[ "$STATUS" = 7 ] || fail "ended with status $STATUS"
+HOLDFAST=$original
+start_holdfast
+for pid in "${before[@]}"; do
+	wait_until 5 process_ended "$pid"
+done
 expect_rows carol "SELECT text FROM note" 'not stored'
 finish

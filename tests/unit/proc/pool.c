@@ -416,6 +416,30 @@ static void adopted_worker_that_was_starting_is_heard_and_replaced(void **state)
 	assert_int_equal(start_one(w), WORKERS);
 }
 
+/* Two in a place: who is the older is still known, and both are replaced in the end. */
+static void workers_adopted_in_the_middle_of_a_reload_are_replaced(void **state)
+{
+	struct world *w = *state;
+
+	start_all(w);
+	pool_reload(w->pool);
+	unsigned successor = start_one(w);
+	hand_over(w);
+	pool_reload(w->pool);
+	expect_wait(w, -1);
+	be_ready(w, successor);
+	expect_asked(w, 0);
+	assert_int_equal(end(w, 0, true), POOL_END_ASKED);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		assert_true(pool_reloading(w->pool));
+		be_ready(w, start_one(w));
+		expect_asked(w, i == 0 ? successor : i);
+		assert_int_equal(end(w, i == 0 ? successor : i, true), POOL_END_ASKED);
+	}
+	assert_false(pool_reloading(w->pool));
+	expect_wait(w, -1);
+}
+
 static void adopted_worker_that_was_asked_is_killed_when_its_time_is_over(void **state)
 {
 	struct world *w = *state;
@@ -426,6 +450,7 @@ static void adopted_worker_that_was_asked_is_killed_when_its_time_is_over(void *
 	expect_asked(w, 0);
 	w->now_ms += PATIENCE_MS - 1;
 	hand_over(w);
+	start_one(w);
 	expect_wait(w, 1);
 	w->now_ms++;
 	assert_int_equal(next(w).action, POOL_KILL);
@@ -485,6 +510,7 @@ int main(void)
 		TEST(replaced_worker_that_stays_is_killed),
 		TEST(adopted_workers_serve_on_and_are_replaced_one_by_one),
 		TEST(adopted_worker_that_was_starting_is_heard_and_replaced),
+		TEST(workers_adopted_in_the_middle_of_a_reload_are_replaced),
 		TEST(adopted_worker_that_was_asked_is_killed_when_its_time_is_over),
 		TEST(adopted_workers_stay_when_no_successor_can_start),
 		TEST(adopted_workers_all_go_when_stopped),
