@@ -340,11 +340,29 @@ fail:
 	return NULL;
 }
 
-/*
- * What could still be pushed now.  What waits for its next attempt, or for the
- * store's return, is for the next start.
- */
-static bool work_left(struct sync *s)
+void sync_last_call(struct sync *s, int64_t since_ms)
+{
+	int64_t now = clock_mono_ms();
+	uint32_t place = 0;
+	struct slot *slot;
+
+	while ((slot = table_next_due(s->table, &place)) != NULL) {
+		struct slot_view v;
+		slot_read(slot, &v);
+		if (v.began_ms < since_ms)
+			slot_hurry(slot, now);
+	}
+	store_wake(s->store);
+}
+
+void sync_drain(struct sync *s)
+{
+	s->mode = ENGINE_DRAINS;
+	store_wake(s->store);
+}
+
+/* What waits for its next attempt, or for the store's return, is for the next start. */
+bool sync_is_drained(struct sync *s)
 {
 	int64_t now = clock_mono_ms();
 	uint32_t place = 0;
@@ -356,19 +374,9 @@ static bool work_left(struct sync *s)
 		if (is_retry(&v) && !v.pushing && health_is_down(&s->health))
 			continue;
 		if (slot_is_dirty(&v) && !v.conflict && is_time(s, &v, now))
-			return true;
+			return false;
 	}
-	return false;
-}
-
-void sync_drain(struct sync *s, int64_t deadline_ms)
-{
-	const struct timespec step = { .tv_nsec = 5 * 1000 * 1000 };
-
-	s->mode = ENGINE_DRAINS;
-	store_wake(s->store);
-	while (work_left(s) && clock_mono_ms() < deadline_ms)
-		nanosleep(&step, NULL);
+	return true;
 }
 
 /* Transfers under way are dropped with the process; their users are dirty on disk. */
