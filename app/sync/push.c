@@ -129,6 +129,7 @@ static void push_conflict(struct push *p, const char *key)
 	p->record.error = ERROR_CONFLICT;
 	if (p->recorded)
 		record_write(p->record_path, &p->record);
+	FAULT("conflict.after_record");
 	slot_push_conflict(p->slot, true);
 	slot_keep(p->slot, p->sync->config.on_conflict);
 	if (p->sync->config.on_conflict != KEEP_UNDECIDED)
@@ -585,6 +586,7 @@ static void push_on_top(struct push *p, uint64_t last_txid)
 	}
 	log_info("conflict.resolved", "user=%s keep=local txid=%" PRIu64, p->account->id.text,
 		 last_txid + 1);
+	FAULT("resolve.after_record");
 	spool_keep_only(p->spool_dir, 0, 0);
 	slot_push_conflict(p->slot, false);
 	p->keeps_local = false;
