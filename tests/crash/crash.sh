@@ -121,7 +121,8 @@ reach_point() {
 		arrival=1
 		;;
 	pull.*)
-		diverges=
+		one_of '' '' forward remote
+		diverges=$chosen
 		one_of user disk
 		wiped=$chosen
 		arrival=1
@@ -237,14 +238,27 @@ stop_weather() {
 	store_answers normally
 }
 
+# shellcheck disable=SC2317
+died_at_point() {
+	[ -e "$stack/fault" ]
+}
+
+# Something of what the writers of now have sent; a predicate
+# shellcheck disable=SC2317
+was_acked() {
+	grep -qsF "{\"id\":\"$seed.$writers.0." <(grep -s '"acked"' "$stack/$host/record/${users[0]}")
+}
+
+# shellcheck disable=SC2317
+was_acked_or_died() {
+	was_acked || died_at_point
+}
+
 write_for() {
 	start_writers
 	sleep "$(seconds "$1")"
+	wait_until 20 was_acked
 	stop_writers
-}
-
-died_at_point() {
-	[ -e "$stack/fault" ]
 }
 
 kill_one_of() {
@@ -420,8 +434,13 @@ write_and_die() {
 	local user
 
 	arm
+	# What was wiped comes back in bad weather, what is new is first there.
+	[ -z "$wiped" ] || start_weather
 	start_writers
-	start_weather
+	[ -n "$wiped" ] || {
+		wait_until 20 was_acked_or_died
+		start_weather
+	}
 	die
 	stop_weather
 	stop_writers
@@ -475,7 +494,7 @@ is_resolved() {
 }
 
 diverge_and_die() {
-	local kept resolving=
+	local kept resolving
 
 	diverge
 	arrival=1
@@ -483,17 +502,17 @@ diverge_and_die() {
 	wiped=
 	fault=${point:+$point:$arrival$along}
 	start_holdfast
-	if [ "$diverges" = forward ]; then
-		is_served "${users[0]}" || true
-	else
+	if [ "$diverges" != forward ]; then
 		wait_until 20 conflict_or_death
-		(is_resolved || true) &
-		resolving=$!
 	fi
+	start_weather
+	(is_resolved || true) &
+	resolving=$!
 	die
+	stop_weather
 	restart
 	wait_until 40 is_resolved
-	[ -z "$resolving" ] || wait "$resolving"
+	wait "$resolving"
 	kept=("$(dirname "$(local_file "${users[0]}")")"/kept/*.sqlite)
 	[ -e "${kept[0]}" ] || kept=()
 	check_user resolved "${users[0]}" "$stack/there/record" "${kept[@]}"

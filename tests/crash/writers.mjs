@@ -183,7 +183,7 @@ class Client {
 		while (!stopping) {
 			if (this.roll(15) === 0)
 				await this.sync();
-			else if (this.roll(40) === 0)
+			else if (this.roll(25) === 0)
 				await send(this.token, execute("VACUUM"));
 			else
 				await this.write();

@@ -62,6 +62,7 @@ start_holdfast
 pids="${holdfast_pid[here]} $(workers | xargs)"
 # shellcheck disable=SC2086
 kill -STOP $pids
+# shellcheck disable=SC2016
 "$node" -e '
 	const net = require("node:net");
 	const fill = (path) => net.connect(path)
