@@ -135,6 +135,7 @@ test:
 ROUNDS ?= 20
 SEED ?= $(shell date +%s)
 crash:
+	@deploy/install-deps.sh test
 	@tests/tools/setup.sh
 	@$(MAKE) -s B=build/faults
 	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)

@@ -21,6 +21,7 @@
 #include "sync/kept.h"
 #include "sync/record.h"
 #include "sync/restore.h"
+#include "sync/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,7 @@ struct pull {
 	char wal_path[PATH_MAX];
 	char new_path[PATH_MAX];
 	char record_path[PATH_MAX];
+	char spool_dir[PATH_MAX];
 };
 
 static void pull_free(struct pull *p)
@@ -168,6 +170,7 @@ static int replace(struct pull *p, const struct restored *got)
 		return -1;
 	slot_push_abandoned(p->slot);
 	slot_push_conflict(p->slot, false);
+	spool_keep_only(p->spool_dir, 0, 0);
 	return install(p, got);
 }
 
@@ -225,7 +228,8 @@ static int set_paths(struct pull *p)
 	    user_path(data, &p->id, "db.sqlite", p->db_path, sizeof p->db_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite-wal", p->wal_path, sizeof p->wal_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite.pull", p->new_path, sizeof p->new_path) < 0 ||
-	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0)
+	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0 ||
+	    user_path(data, &p->id, "spool", p->spool_dir, sizeof p->spool_dir) < 0)
 		return -1;
 	return 0;
 }

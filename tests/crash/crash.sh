@@ -68,7 +68,7 @@ plan_death() {
 	moment=$((rolled + 200)) # milliseconds
 	roll 4
 	how_many=$((rolled + 1))
-	one_of '' :all :all
+	one_of '' :all
 	along=$chosen
 	roll 6
 	arrival=$((rolled + 1))
