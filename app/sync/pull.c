@@ -156,7 +156,7 @@ static int remove_old(const struct pull *p)
 			return disk_failed("unlink", path);
 		FAULT("forward.after_unlink");
 	}
-	return 0;
+	return file_sync_dir(p->dir);
 }
 
 /*

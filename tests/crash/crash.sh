@@ -184,6 +184,8 @@ start_holdfast() {
 make_weather() {
 	local piece name
 
+	# After the command that is running: or it would make weather when all is over.
+	trap 'exit 0' TERM
 	for piece in "$@"; do
 		name=${piece%/*}
 		case $name in
