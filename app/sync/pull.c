@@ -254,7 +254,8 @@ static int begin(struct pull *p)
 	p->fd = open(p->new_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (p->fd < 0)
 		return disk_failed("open", p->new_path);
-	p->restore = restore_start(p->sync->store, &p->id, 0, p->fd, p->dir, restored, p);
+	p->restore = restore_start(p->sync->store, &p->sync->tasks, &p->id, 0, p->fd, p->dir,
+				   restored, p);
 	return 0;
 }
 

@@ -330,7 +330,7 @@ async function checkCopies(branches) {
 		`the store is at step ${to.step}, here is ${here.step}`);
 	await checkMerged(ever, added);
 	writeFileSync(checked, JSON.stringify(to));
-	return { ids: here.ids ?? new Set(), last, states: to.states };
+	return { ids: here.ids ?? new Set(), last, states: to.states, ever };
 }
 
 async function healed() {
@@ -351,7 +351,7 @@ async function healed() {
 // Whoever lost is kept, or is in the store as it was when it lost.
 async function resolved() {
 	const here = remembered(), there = remembered(join(other, user));
-	const { ids, last, states } = await checkCopies(true);
+	const { ids, last, states, ever } = await checkCopies(true);
 	const found = new Set(ids);
 
 	for (const path of kept) {
@@ -361,9 +361,8 @@ async function resolved() {
 		for (const id of lost.ids ?? [])
 			found.add(id);
 	}
-	const objects = (await fetchNew()).filter((o) => o.level === 0);
-	for (const { max } of objects) {
-		const path = await restore(max);
+	for (const txid of reachable(ever)) {
+		const path = await restore(txid);
 
 		for (const id of examine(path).ids ?? [])
 			found.add(id);

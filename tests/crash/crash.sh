@@ -89,7 +89,11 @@ plan_circumstances() {
 	one_of '' '' '' '' '' '' forward remote local
 	diverges=$chosen
 	one_in=10
+	one_of 86400 86400 86400 1
+	retention=$chosen
 	[ -z "$point" ] || reach_point "$point"
+	# Whoever lost stays in the store for that long only.
+	[ -z "$diverges" ] || retention=86400
 }
 
 # What it takes to get to a point.  One that is not here is used by no round.
@@ -104,6 +108,13 @@ reach_point() {
 		weather=(503/400 normally/2000)
 		one_in=2
 		arrival=1
+		;;
+	compact.*)
+		diverges=
+		weather=(normally/500)
+		one_in=1
+		arrival=1
+		retention=1
 		;;
 	adopt.*)
 		diverges=
@@ -153,6 +164,7 @@ plan() {
 	plan_weather
 	plan_death
 	plan_circumstances
+	export HOLDFAST_RETENTION_S=$retention
 	users=("twin$round")
 	[ -z "$diverges" ] || return 0
 	age=$(((round - 1) / rounds_an_age))
@@ -162,7 +174,8 @@ plan() {
 tell() {
 	echo "round $round, seed $seed: death=$death${point:+ at $point:$arrival$along}" \
 		"moment=$moment ending=$ending ${diverges:+diverges=$diverges}" \
-		"weather=${weather[*]} big=1/$one_in ${wiped:+wiped=$wiped} $reload"
+		"weather=${weather[*]} big=1/$one_in retention=$retention" \
+		"${wiped:+wiped=$wiped} $reload"
 }
 
 # ---- what happens
@@ -290,7 +303,7 @@ die() {
 	sleep "$(seconds $((moment / 2)))"
 	case $death in
 	point)
-		wait_until 20 died_at_point
+		wait_until 40 died_at_point
 		reached+=("$point")
 		;;
 	worker)
@@ -495,6 +508,12 @@ is_resolved() {
 	is_served "${users[0]}" && sync_clean "${users[0]}" && txid_reaches "$txid_there" "${users[0]}"
 }
 
+ask_until_dead() {
+	until [ -e "$stack/dead" ] || is_resolved; do
+		sleep 0.1
+	done
+}
+
 diverge_and_die() {
 	local kept resolving
 
@@ -507,14 +526,16 @@ diverge_and_die() {
 	if [ "$diverges" != forward ]; then
 		wait_until 20 conflict_or_death
 	fi
+	rm -f "$stack/dead"
 	start_weather
-	(is_resolved || true) &
+	ask_until_dead &
 	resolving=$!
 	die
+	touch "$stack/dead"
 	stop_weather
+	wait "$resolving"
 	restart
 	wait_until 40 is_resolved
-	wait "$resolving"
 	kept=("$(dirname "$(local_file "${users[0]}")")"/kept/*.sqlite)
 	[ -e "${kept[0]}" ] || kept=()
 	check_user resolved "${users[0]}" "$stack/there/record" "${kept[@]}"
