@@ -65,7 +65,11 @@ static void pull_free(struct pull *p)
 
 static void pull_end(struct pull *p)
 {
-	table_clear_due(p->sync->table, p->slot);
+	struct slot_view v;
+
+	slot_read(p->slot, &v);
+	if (!v.conflict)
+		table_clear_due(p->sync->table, p->slot);
 	slot_pull_ended(p->slot, clock_mono_ms());
 	p->sync->pulls--;
 	pull_free(p);
@@ -76,6 +80,9 @@ static void pull_failed(struct pull *p, enum object_error error)
 	log_warn("pull.failed", "user=%s error=%s ms=%" PRId64, p->id.text,
 		 object_error_name[error], clock_mono_ms() - p->began_ms);
 	slot_pull_failed(p->slot, error, clock_mono_ms());
+	/* A conflict is as decided as before, and no request may ask for its end again. */
+	if (p->keeps)
+		slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
 	pull_end(p);
 }
 
