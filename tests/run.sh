@@ -201,7 +201,7 @@ stage_clients() {
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.
 stage_crash() {
-	check "five rounds of crashes" timeout -k 20 300 make -s crash ROUNDS=5 SEED=38
+	check "five rounds of crashes" timeout -k 20 300 make -s crash ROUNDS=5 SEED=34
 }
 
 # ---- all of it
