@@ -266,7 +266,7 @@ was_acked() {
 
 # shellcheck disable=SC2317
 was_acked_or_died() {
-	was_acked || died_at_point
+	was_acked || { [ -n "$point" ] && died_at_point; }
 }
 
 write_for() {
