@@ -193,6 +193,7 @@ void slot_push_ended(struct slot *s, int64_t mono_ms)
 
 void slot_pull_wanted(struct slot *s)
 {
+	s->files = FILES_ABSENT;
 	s->pull_wanted = 1;
 }
 

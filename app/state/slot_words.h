@@ -7,7 +7,8 @@
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted, keep, suspect, wal_long	anybody
- *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
+ *	loaded		the holder of RIGHT_LOAD
+ *	files		that one; the holder of RIGHT_FILES; anybody to FILES_ABSENT
  *	all others	the holder of RIGHT_PUSH
  *
  * A worker killed between two of its stores leaves a slot that is dirtier

@@ -140,6 +140,7 @@ static void push_conflict(struct push *p, const char *key)
 	p->record->error = ERROR_CONFLICT;
 	if (p->backlog.recorded)
 		backlog_save(&p->backlog);
+	FAULT("conflict.after_record");
 	slot_push_conflict(p->slot, true);
 	slot_keep(p->slot, p->sync->config.on_conflict);
 	if (p->sync->config.on_conflict != KEEP_UNDECIDED)

@@ -42,6 +42,12 @@ static bool wants_check(const struct slot_view *v)
 	       !slot_is_dirty(v) && v->failed_since_ms == 0;
 }
 
+/* The user's own word, or else the configuration's, also after a restart. */
+static enum slot_keep decision(const struct sync *s, const struct slot_view *v)
+{
+	return v->keep != KEEP_UNDECIDED ? v->keep : s->config.on_conflict;
+}
+
 /* Clears the bit of a slot that is clean, and sets it again if it no longer is. */
 static void rest(struct sync *s, struct slot *slot)
 {
@@ -49,7 +55,7 @@ static void rest(struct sync *s, struct slot *slot)
 
 	table_clear_due(s->table, slot);
 	slot_read(slot, &v);
-	if ((v.conflict ? v.keep != KEEP_UNDECIDED : slot_is_dirty(&v)) ||
+	if ((v.conflict ? decision(s, &v) != KEEP_UNDECIDED : slot_is_dirty(&v)) ||
 	    (v.pull_wanted && v.files != FILES_PRESENT) || wants_check(&v))
 		table_set_due(s->table, slot);
 }
@@ -138,8 +144,9 @@ static void consider(struct sync *s, struct slot *slot, struct look *look)
 		return;
 	if (v.wal_long && v.failed_since_ms != 0 && !v.conflict)
 		push_shorten(s, slot);
-	if (v.conflict && v.keep != KEEP_UNDECIDED) {
-		resolve(s, slot, v.keep);
+	if (v.conflict && decision(s, &v) != KEEP_UNDECIDED) {
+		if (v.next_attempt_ms <= now)
+			resolve(s, slot, decision(s, &v));
 	} else if (v.pull_wanted && v.files != FILES_PRESENT) {
 		if (s->pulls < s->max_pulls && !look->draining)
 			pull_start(s, slot);
@@ -464,6 +471,7 @@ bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms)
 void sync_resolve(struct sync *s, struct slot *slot, enum slot_keep keep)
 {
 	slot_keep(slot, keep);
+	slot_hurry(slot, clock_mono_ms());
 	sync_look(s, slot);
 }
 
