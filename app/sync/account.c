@@ -114,13 +114,12 @@ static int path_of(const struct accounts *all, const struct user_id *id, const c
  */
 static int read_saved(const struct accounts *all, const struct user_id *id, struct slot_saved *out)
 {
-	char db[PATH_MAX], wal[PATH_MAX], sync[PATH_MAX];
+	char db[PATH_MAX], sync[PATH_MAX];
 	struct record record = { 0 };
 	struct stat st;
 
 	memset(out, 0, sizeof *out);
-	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "db.sqlite-wal", wal) < 0 ||
-	    path_of(all, id, "sync", sync) < 0)
+	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "sync", sync) < 0)
 		return -1;
 	if (stat(db, &st) < 0) {
 		if (errno != ENOENT) {
@@ -139,7 +138,7 @@ static int read_saved(const struct accounts *all, const struct user_id *id, stru
 		out->failed_since_ms = out->conflict ? 0 : record.failed_since_ms;
 		out->error = record.error;
 		out->dirty = record.failed_since_ms != 0 || record.spool_first != 0 ||
-			     wal_may_reach_beyond(wal, &record.position);
+			     wal_may_reach_beyond(db, &record.position);
 		return 0;
 	case RECORD_MISSING:
 		out->dirty = true;
@@ -260,6 +259,29 @@ enum account_result account_slot(struct accounts *all, const struct user_id *id,
 	if (!slot_is_loaded(*out) && load(all, id, *out) < 0)
 		return ACCOUNT_FAILED;
 	return ACCOUNT_OK;
+}
+
+/* And has an object: what nobody has written to yet is not in the store, nor wanted there. */
+static bool is_in_step(const struct slot_view *v)
+{
+	return v->files == FILES_PRESENT && v->txid != 0 && !v->pushing && !v->conflict &&
+	       !slot_is_dirty(v) && v->failed_since_ms == 0;
+}
+
+bool account_was_written(struct accounts *all, const struct user_id *id, struct slot *slot)
+{
+	struct slot_view before, now;
+	struct slot_saved saved;
+
+	slot_read(slot, &before);
+	if (!is_in_step(&before) || read_saved(all, id, &saved) < 0 || !saved.dirty)
+		return false;
+	/* A push has changed what was read, unless none began and none ended. */
+	slot_read(slot, &now);
+	if (!is_in_step(&now) || now.ended != before.ended || !slot_is_of(slot, id))
+		return false;
+	slot_commit(slot);
+	return true;
 }
 
 static struct entry *new_entry(struct accounts *all, const struct user_id *id)

@@ -43,7 +43,6 @@ struct pull {
 	char dir[PATH_MAX];
 	char lock_path[PATH_MAX];
 	char db_path[PATH_MAX];
-	char wal_path[PATH_MAX];
 	char new_path[PATH_MAX];
 	char record_path[PATH_MAX];
 };
@@ -95,7 +94,9 @@ static int install(struct pull *p, const struct restored *got)
 {
 	struct record record = {
 		.txid = got->txid,
-		.position = { .page_size = got->page_size, .npages = got->npages },
+		.position = { .page_size = got->page_size,
+			      .npages = got->npages,
+			      .file_ns = wal_file_ns(p->new_path) },
 	};
 
 	if (fsync(p->fd) < 0 || record_write(p->record_path, &record) < 0 ||
@@ -194,7 +195,6 @@ static int set_paths(struct pull *p)
 	if (user_path(data, &p->id, "", p->dir, sizeof p->dir) < 0 ||
 	    user_path(data, &p->id, "lock", p->lock_path, sizeof p->lock_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite", p->db_path, sizeof p->db_path) < 0 ||
-	    user_path(data, &p->id, "db.sqlite-wal", p->wal_path, sizeof p->wal_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite.pull", p->new_path, sizeof p->new_path) < 0 ||
 	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0)
 		return -1;
@@ -290,7 +290,7 @@ void pull_forward(struct sync *s, struct slot *slot)
 	p->replaces = true;
 	slot_read(slot, &v);
 	if (slot_is_dirty(&v) || record_read(p->record_path, &record) != RECORD_OK ||
-	    wal_may_reach_beyond(p->wal_path, &record.position)) {
+	    wal_may_reach_beyond(p->db_path, &record.position)) {
 		slot_push_checked(slot);
 		slot_pull_ended(slot, clock_mono_ms());
 		p->sync->pulls--;

@@ -98,11 +98,20 @@ static int damaged(struct restore *r, const struct chain_link *link, const char 
 	return -1;
 }
 
-static bool fits(const struct restore *r, const struct chain_link *link, const struct ltx_header *h)
+static bool fits(const struct chain_link *link, const struct ltx_header *h)
 {
-	if (h->min_txid != link->min_txid || h->max_txid != link->max_txid)
-		return false;
-	return r->outcome.page_size == 0 || r->outcome.page_size == h->page_size;
+	return h->min_txid == link->min_txid && h->max_txid == link->max_txid;
+}
+
+/* Somebody has given the database another page size, and only all of it says how it is now. */
+static bool changes_page_size(const struct restore *r, const struct ltx_header *h)
+{
+	return r->outcome.page_size != 0 && r->outcome.page_size != h->page_size;
+}
+
+static bool is_every_page(const struct ltx_header *h, uint32_t npages)
+{
+	return npages + (h->commit >= ltx_lock_page(h->page_size) ? 1 : 0) == h->commit;
 }
 
 static int disk_failed(struct restore *r, const char *call)
@@ -116,12 +125,14 @@ static int disk_failed(struct restore *r, const char *call)
 static int write_pages(struct restore *r, const struct chain_link *link, struct ltx_decoder *d)
 {
 	const struct ltx_header *h = ltx_decoder_header(d);
+	bool changes = changes_page_size(r, h);
 	const uint8_t *page;
-	uint32_t pgno;
+	uint32_t pgno, npages = 0;
 
 	for (;;) {
 		switch (ltx_decode_page(d, &pgno, &page)) {
 		case LTX_PAGE:
+			npages++;
 			if (file_write_all(r->fd, page, h->page_size,
 					   (uint64_t)(pgno - 1) * h->page_size) < 0)
 				return disk_failed(r, "write");
@@ -129,6 +140,9 @@ static int write_pages(struct restore *r, const struct chain_link *link, struct 
 		case LTX_DAMAGED:
 			return damaged(r, link, ltx_decoder_error(d));
 		case LTX_END:
+			if (changes && !is_every_page(h, npages))
+				return damaged(r, link,
+					       "other pages than those of the object before");
 			/* Cuts off what a shrunken database no longer has. */
 			if (ftruncate(r->fd, (off_t)h->commit * h->page_size) < 0)
 				return disk_failed(r, "ftruncate");
@@ -149,8 +163,8 @@ static int apply(struct restore *r, const struct chain_link *link, const struct 
 
 	if (h == NULL)
 		rc = damaged(r, link, ltx_decoder_error(d));
-	else if (!fits(r, link, h))
-		rc = damaged(r, link, "header does not fit the name or the object before");
+	else if (!fits(link, h))
+		rc = damaged(r, link, "header does not fit the name");
 	else
 		rc = write_pages(r, link, d);
 	ltx_decoder_free(d);
