@@ -26,10 +26,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	RECORD_MAX = 1024,
-	FILE_MAX = 65536, /* more is not even damaged */
-};
+enum { RECORD_MAX = 1024 };
 
 static const char layout[] = "holdfast-sync 1\n"
 			     "txid %" PRIu64 "\n"
@@ -133,11 +130,14 @@ enum record_result record_read(const char *path, struct record *out)
 	struct buf text = BUF_INIT;
 	enum record_result result = RECORD_MISSING;
 
-	switch (file_read(path, FILE_MAX, &text)) {
+	switch (file_read(path, RECORD_MAX, &text)) {
 	case FILE_ABSENT:
 		break;
 	case FILE_FAILED:
 		result = RECORD_FAILED;
+		break;
+	case FILE_TOO_LONG:
+		log_error("record.damaged", "path=%s bytes=more", path);
 		break;
 	case FILE_OK:
 		if (parse(text.data, out) == 0 && is_exactly(out, &text))
@@ -146,6 +146,8 @@ enum record_result record_read(const char *path, struct record *out)
 			log_error("record.damaged", "path=%s bytes=%zu", path, text.len);
 		break;
 	}
+	if (result != RECORD_OK)
+		memset(out, 0, sizeof *out);
 	buf_release(&text);
 	return result;
 }
