@@ -201,16 +201,23 @@ static int set_paths(struct pull *p)
 	return 0;
 }
 
-/* -1: another worker is at it. */
-static int claim(struct pull *p)
+enum claim_result {
+	CLAIM_OK,
+	CLAIM_BUSY, /* another worker is at it */
+	CLAIM_FAILED, /* the disk; already logged */
+};
+
+static enum claim_result claim(struct pull *p)
 {
 	if (set_paths(p) < 0 || file_make_dirs(p->dir, 0700) < 0)
-		return -1;
+		return CLAIM_FAILED;
 	p->lock = right_open(p->lock_path);
-	if (p->lock < 0 || !right_claim(p->lock, RIGHT_PUSH) ||
-	    !right_claim(p->lock, RIGHT_FILES) || !slot_is_of(p->slot, &p->id))
-		return -1;
-	return 0;
+	if (p->lock < 0)
+		return CLAIM_FAILED;
+	if (!right_claim(p->lock, RIGHT_PUSH) || !right_claim(p->lock, RIGHT_FILES) ||
+	    !slot_is_of(p->slot, &p->id))
+		return CLAIM_BUSY;
+	return CLAIM_OK;
 }
 
 static int begin(struct pull *p)
@@ -228,7 +235,7 @@ static int begin(struct pull *p)
 	return 0;
 }
 
-/* NULL: another worker is at it. */
+/* NULL: another worker is at it, or the disk has failed, which whoever waits is told. */
 static struct pull *pull_claim(struct sync *s, struct slot *slot)
 {
 	struct pull *p = alloc_zeroed(1, sizeof *p);
@@ -239,11 +246,16 @@ static struct pull *pull_claim(struct sync *s, struct slot *slot)
 	p->fd = -1;
 	p->began_ms = clock_mono_ms();
 	slot_id(slot, &p->id);
-	if (claim(p) < 0) {
+	enum claim_result claimed = claim(p);
+	if (claimed == CLAIM_BUSY) {
 		pull_free(p);
 		return NULL;
 	}
 	s->pulls++;
+	if (claimed == CLAIM_FAILED) {
+		pull_failed(p, ERROR_DISK);
+		return NULL;
+	}
 	slot_push_began(slot, s->mark, p->began_ms);
 	return p;
 }

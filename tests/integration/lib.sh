@@ -130,6 +130,38 @@ finish() {
 	exit 0
 }
 
+# skip WHY: this machine cannot run the scenario, and whoever reads the result is told.
+skip() {
+	echo "skip $scenario: $*"
+	exit 77
+}
+
+# Before start_stack: from here on the scenario can mount, and what it mounts goes
+# with it.  Without root it takes a user namespace.
+with_own_mounts() {
+	local way=(unshare --mount)
+
+	[ -z "${own_mounts:-}" ] || return 0
+	[ "$(id -u)" = 0 ] || way+=(--map-root-user)
+	"${way[@]}" mount -t tmpfs none /mnt 2>/dev/null || skip "mounting is not allowed"
+	exec env own_mounts=1 "${way[@]}" bash "$0"
+}
+
+# Before its program is started: the disk of the current host, of this size.
+mount_disk() {
+	mount -t tmpfs -o "size=$1,mode=0700" none "$(data)"
+}
+
+# All that is left of it.
+fill_disk() {
+	dd if=/dev/zero of="$(data)/ballast" bs=4k 2>/dev/null && fail "the disk has no end"
+	return 0
+}
+
+empty_disk() {
+	rm "$(data)/ballast"
+}
+
 # ---- waiting
 
 now_ms() {
