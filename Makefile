@@ -119,7 +119,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What people call.
-.PHONY: deps demo test format lint layers unit-programs
+.PHONY: deps demo test soak format lint layers unit-programs
 deps:
 	deploy/install-deps.sh test
 	tests/tools/setup.sh
@@ -130,6 +130,13 @@ demo:
 test:
 	@deploy/install-deps.sh test
 	@tests/run.sh
+
+# What is too large for every day: scenarios at their full size, some minutes.
+soak: all
+	@deploy/install-deps.sh test
+	@tests/tools/setup.sh
+	LARGE_MB=200 bash tests/integration/63-*.sh
+	LARGE_MB=500 bash tests/integration/108-*.sh
 
 format:
 	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
