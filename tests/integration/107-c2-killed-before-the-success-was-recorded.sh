@@ -24,7 +24,10 @@ for after in nothing write outage; do
 	kill_holdfast_hard
 	objects=$((objects + 1))
 	[ "$after" != write ] || objects=$((objects + 1))
-	[ "$after" = outage ] && store_answers refused || store_answers normally
+	store_answers normally
+	if [ "$after" = outage ]; then
+		store_answers refused
+	fi
 	start_holdfast
 	if [ "$after" = outage ]; then
 		wait_until 10 sync_failed alice
