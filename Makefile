@@ -119,7 +119,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What people call.
-.PHONY: deps demo test crash format lint layers unit-programs
+.PHONY: deps demo test crash soak format lint layers unit-programs
 deps:
 	deploy/install-deps.sh test
 	tests/tools/setup.sh
@@ -139,6 +139,13 @@ crash:
 	@tests/tools/setup.sh
 	@$(MAKE) -s B=build/faults
 	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
+
+# What is too large for every day: scenarios at their full size, some minutes.
+soak: all
+	@deploy/install-deps.sh test
+	@tests/tools/setup.sh
+	LARGE_MB=200 bash tests/integration/63-*.sh
+	LARGE_MB=500 bash tests/integration/108-*.sh
 
 format:
 	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)

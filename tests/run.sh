@@ -3,8 +3,8 @@
 #
 #	tests/run.sh [STAGE...]	all of them, or only these (build goes first)
 #
-# Prints `ok` or `not ok` for each test, how long each stage took, and as the
-# last line `N passed, M failed`.
+# Prints `ok`, `not ok` or `skip` for each test, how long each stage took, and as
+# the last line `N passed, M failed`; before it, how many were skipped, if any.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,7 @@ node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
 failed=0
+skipped=0
 logs=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-test.XXXXXX")
 running=()
 
@@ -159,6 +160,9 @@ reap() {
 	done
 	if [ "$status" = 0 ]; then
 		pass "${name_of[$pid]}"
+	elif [ "$status" = 77 ]; then
+		skipped=$((skipped + 1))
+		grep '^skip ' "$logs/${name_of[$pid]}.log" || echo "skip ${name_of[$pid]}"
 	else
 		miss "${name_of[$pid]} (status $status)" "$logs/${name_of[$pid]}.log"
 	fi
@@ -230,5 +234,6 @@ for stage in build "${stages[@]}"; do
 	run_stage "$stage"
 done
 
+[ "$skipped" = 0 ] || echo "$skipped skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

@@ -30,6 +30,7 @@ enum http_status {
 	HTTP_TOO_LARGE = 413,
 	HTTP_INTERNAL_ERROR = 500,
 	HTTP_UNAVAILABLE = 503,
+	HTTP_NO_SPACE = 507,
 };
 
 /* Borrowed from the FastCGI parameters: valid as long as the exchange. */

@@ -257,6 +257,8 @@ static const char *status_line(enum http_status status)
 		return "500 Internal Server Error";
 	case HTTP_UNAVAILABLE:
 		return "503 Service Unavailable";
+	case HTTP_NO_SPACE:
+		return "507 Insufficient Storage";
 	}
 	abort();
 }

@@ -125,10 +125,14 @@ static int run_batch(struct hrana_stream *s, const struct json *root, struct sql
 /* Where there is no result to put it in, a failed statement is a failed request. */
 static void refuse(struct exchange *x, const struct sql_error *e)
 {
-	bool busy = strcmp(e->code, "SQLITE_BUSY") == 0;
+	enum http_status status = HTTP_BAD_REQUEST;
 
-	exchange_error(x, busy ? HTTP_UNAVAILABLE : HTTP_BAD_REQUEST, e->code, "%s", e->message);
-	if (busy)
+	if (strcmp(e->code, "SQLITE_BUSY") == 0)
+		status = HTTP_UNAVAILABLE;
+	else if (strcmp(e->code, "SQLITE_FULL") == 0)
+		status = HTTP_NO_SPACE;
+	exchange_error(x, status, e->code, "%s", e->message);
+	if (status == HTTP_UNAVAILABLE)
 		x->response.retry_after_s = 1;
 }
 

@@ -52,6 +52,9 @@ static enum served wait_for_files(struct service *s, struct exchange *x)
 	if (error == ERROR_DAMAGED)
 		return unavailable(x, "STORE_DAMAGED", patience_ms,
 				   "the stored copy of this database cannot be read");
+	if (error == ERROR_DISK)
+		return unavailable(x, "DISK_FAILED", patience_ms,
+				   "this database cannot be put on the server's disk");
 	if (error != ERROR_NONE)
 		return unavailable(x, "STORE_UNREACHABLE", patience_ms,
 				   "this database is not here yet and the store does not answer");

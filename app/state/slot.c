@@ -191,6 +191,11 @@ void slot_push_ended(struct slot *s, int64_t mono_ms)
 	s->ended++;
 }
 
+void slot_files_lost(struct slot *s)
+{
+	s->files = FILES_ABSENT;
+}
+
 void slot_pull_wanted(struct slot *s)
 {
 	s->files = FILES_ABSENT;

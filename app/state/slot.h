@@ -112,6 +112,8 @@ void slot_push_abandoned(struct slot *s);
 /* The last call of an attempt, whatever came of it. */
 void slot_push_ended(struct slot *s, int64_t mono_ms);
 
+/* Somebody has removed the database. */
+void slot_files_lost(struct slot *s);
 /* By whoever found no database, also if the slot knew of one: a pull may have died replacing it. */
 void slot_pull_wanted(struct slot *s);
 void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms);

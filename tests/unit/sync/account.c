@@ -105,10 +105,13 @@ static void write_record(const struct fixture *f, const struct user_id *id, cons
 /* A user whose empty database is in step with the store. */
 static struct user_id make_user(const struct fixture *f, const char *text, uint64_t txid)
 {
-	const struct record r = { .txid = txid, .position = { .page_size = 4096, .npages = 1 } };
+	struct record r = { .txid = txid, .position = { .page_size = 4096, .npages = 1 } };
 	struct user_id id = id_of(text);
+	char path[FOLDER_FILE_MAX];
 
 	make_database(f, &id);
+	path_of(f, &id, "db.sqlite", path);
+	r.position.file_ns = wal_file_ns(path);
 	write_record(f, &id, &r);
 	return id;
 }
