@@ -267,8 +267,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "10000",
 		.min = 100,
 		.max = HOUR_MS,
-		.unused = true,
-		.meaning = "end of an idle stream",
+		.meaning = "end of a stream with state that is idle",
 	},
 	[VARIABLE_STREAM_MAX_MS] = {
 		.name = "HOLDFAST_STREAM_MAX_MS",
@@ -276,8 +275,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "60000",
 		.min = 100,
 		.max = HOUR_MS,
-		.unused = true,
-		.meaning = "end of any stream",
+		.meaning = "end of any stream with state",
 	},
 	[VARIABLE_MAX_STREAMS] = {
 		.name = "HOLDFAST_MAX_STREAMS",
@@ -285,8 +283,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "16",
 		.min = 1,
 		.max = 1024,
-		.unused = true,
-		.meaning = "open streams of one user",
+		.meaning = "open streams with state of one user",
 	},
 	[VARIABLE_SHUTDOWN_MS] = {
 		.name = "HOLDFAST_SHUTDOWN_MS",

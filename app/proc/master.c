@@ -33,6 +33,8 @@ struct master {
 	const struct worker_config *worker;
 	struct table *table;
 	struct pool *pool;
+	struct handover *handover;
+	struct baton_key batons;
 	int *listeners; /* nsockets; -1 for those not open */
 	uint64_t *answered; /* by worker number: requests before this process */
 	int signals;
@@ -99,7 +101,10 @@ static int set_up(struct master *m)
 	m->listeners = alloc_zeroed(c->nsockets, sizeof *m->listeners);
 	for (unsigned i = 0; i < c->nsockets; i++)
 		m->listeners[i] = -1;
-	if (open_signals(m) < 0)
+	if (open_signals(m) < 0 || baton_key_make(&m->batons) < 0)
+		return -1;
+	m->handover = handover_new(2 * c->workers);
+	if (m->handover == NULL)
 		return -1;
 	if (pipe2(m->ready, O_CLOEXEC | O_NONBLOCK) < 0)
 		return failed("pipe2");
@@ -118,6 +123,8 @@ static void close_open(int fd)
 static void tear_down(struct master *m)
 {
 	table_free(m->table);
+	handover_free(m->handover);
+	explicit_bzero(&m->batons, sizeof m->batons);
 	close_listeners(m);
 	close_open(m->ready[0]);
 	close_open(m->ready[1]);
@@ -137,8 +144,12 @@ static _Noreturn void become_worker(struct master *m, unsigned number, pid_t mas
 {
 	struct worker_birth birth = {
 		.table = m->table,
-		.number = number,
-		.listener = m->listeners[socket_of(m, number)],
+		.place = {
+			.worker = number,
+			.listener = m->listeners[socket_of(m, number)],
+			.handover = m->handover,
+			.batons = &m->batons,
+		},
 		.ready = m->ready[1],
 		.master = master,
 	};
@@ -241,6 +252,7 @@ static void reap(struct master *m)
 			continue;
 		log_end(m, pid, status, number, end);
 		table_worker_died(m->table, number);
+		handover_discard(m->handover, number);
 	}
 }
 

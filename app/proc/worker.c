@@ -46,7 +46,7 @@ static void init_signals(void)
 
 static int say_ready(const struct worker_birth *b)
 {
-	struct worker_message m = { b->number, (int32_t)getpid() };
+	struct worker_message m = { b->place.worker, (int32_t)getpid() };
 
 	if (write(b->ready, &m, sizeof m) == (ssize_t)sizeof m)
 		return 0;
@@ -77,6 +77,10 @@ static void serve(const struct worker_config *c, const struct worker_birth *b, s
 
 	sigemptyset(&unblocked);
 	server_run(server, &stopping, &unblocked);
+	if (!replaced)
+		server_end_streams(server);
+	/* Being replaced is no reason to answer a request that waits in another way. */
+	server_finish(server, stopping_since_ms + (is_orphan(b) ? 0 : c->drain_ms));
 	sync_drain(sync, drain_deadline(c, b));
 }
 
@@ -90,10 +94,10 @@ enum worker_exit worker_main(const struct worker_config *c, const struct worker_
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || is_orphan(b))
 		return WORKER_NO_SETUP;
 
-	struct sync *sync = sync_start(b->table, b->number, c->sync);
+	struct sync *sync = sync_start(b->table, b->place.worker, c->sync);
 	if (sync == NULL)
 		goto out;
-	server = server_new(b->table, b->number, sync, b->listener, c->server);
+	server = server_new(b->table, sync, &b->place, c->server);
 	if (server == NULL || say_ready(b) < 0)
 		goto out;
 	serve(c, b, sync, server);

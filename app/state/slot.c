@@ -207,3 +207,18 @@ void slot_hurry(struct slot *s, int64_t mono_ms)
 	if (s->next_attempt_ms > mono_ms)
 		s->next_attempt_ms = mono_ms;
 }
+
+uint64_t slot_writer(const struct slot *s)
+{
+	return s->writer;
+}
+
+void slot_set_writer(struct slot *s, uint64_t mark)
+{
+	s->writer = mark;
+}
+
+void slot_clear_writer(struct slot *s, uint64_t mark)
+{
+	atomic_compare_exchange_strong(&s->writer, &mark, 0);
+}

@@ -113,6 +113,17 @@ void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms);
 void slot_pull_done(struct slot *s, uint64_t txid);
 void slot_pull_ended(struct slot *s, int64_t mono_ms);
 
+/*
+ * The worker, as table_worker_mark() of it, in which a transaction that is open
+ * between requests holds the database's write lock, or requests wait for it; 0:
+ * none.  The worker may be dead meanwhile: see table_mark_lives().
+ */
+uint64_t slot_writer(const struct slot *s);
+/* By the holder of the lock. */
+void slot_set_writer(struct slot *s, uint64_t mark);
+/* Nothing happens if the word has become another's. */
+void slot_clear_writer(struct slot *s, uint64_t mark);
+
 /* The next attempt at `mono_ms` at the latest, but never before held_until_ms. */
 void slot_hurry(struct slot *s, int64_t mono_ms);
 

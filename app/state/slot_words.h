@@ -7,6 +7,7 @@
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted, keep	anybody
+ *	writer		whoever holds SQLite's write lock; from itself to 0
  *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
  *	all others	the holder of RIGHT_PUSH
  *
@@ -28,6 +29,7 @@ struct slot {
 	_Atomic uint64_t txid;
 	_Atomic uint64_t owner; /* table_worker_mark() of the pusher, 0 for none */
 	_Atomic uint64_t clear_at; /* see slot_push_clears() */
+	_Atomic uint64_t writer; /* see slot_writer() */
 	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;
