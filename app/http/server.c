@@ -675,6 +675,8 @@ void server_finish(struct server *s, int64_t until_ms)
 	};
 	sigset_t all, before;
 
+	s->service.leaves = true;
+	table_worker_leaves(s->table, s->worker);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	while (has_work(s) && clock_mono_ms() < until_ms) {

@@ -159,10 +159,12 @@ void streams_expire(struct streams *all, int64_t now_ms)
 
 void streams_close_all(struct streams *all)
 {
-	struct open_stream *o;
+	struct open_stream *o, *next;
 
-	while ((o = TAILQ_FIRST(&all->open)) != NULL)
+	for (o = TAILQ_FIRST(&all->open); o != NULL; o = next) {
+		next = TAILQ_NEXT(o, link);
 		stream_close(all, &o->stream);
+	}
 }
 
 bool streams_any(const struct streams *all)

@@ -197,13 +197,17 @@ static enum served wait_for_lock(const struct job *j)
 /*
  * Only a request that may write and has nothing open yet gets in line: one that
  * reads disturbs nobody, and one in a transaction would make others wait for
- * whom it waits itself.
+ * whom it waits itself.  Whose turn it is lets a checkpoint go first, or the WAL
+ * would grow as long as there is a line.
  */
 static bool has_to_wait_its_turn(const struct job *j)
 {
 	uint64_t writer = living_writer(j->s, j->x);
 
-	if (writer == 0 || (writer == mark_of(j->s) && j->x->wait.its_turn) || is_late(j))
+	bool first = writer == mark_of(j->s) && j->x->wait.its_turn &&
+		     !slot_wants_lock(j->x->slot, clock_mono_ms());
+
+	if (writer == 0 || first || is_late(j))
 		return false;
 	return lock_of(j) == SANDBOX_UNLOCKED && would_write(j);
 }
@@ -256,11 +260,26 @@ static void give_baton(const struct job *j)
 	hrana_put_baton(j->hrana, j->x, text);
 }
 
-static void refuse_stream(struct exchange *x)
+/* A worker that is being replaced opens no new streams, so that it comes to an end. */
+static bool is_for_another(const struct job *j)
 {
-	x->response.retry_after_s = 1;
-	exchange_error(x, HTTP_TOO_MANY, "TOO_MANY_STREAMS",
+	int other = j->s->leaves ? table_worker_staying(j->s->table) : -1;
+
+	if (other < 0 || j->x->wait.hops >= HOPS_MAX)
+		return false;
+	j->x->wait.worker = (unsigned)other;
+	return true;
+}
+
+static void refuse_stream(const struct job *j)
+{
+	if (j->s->ends) {
+		unavailable(j->x, "BUSY", 0, "the server is stopping");
+		return;
+	}
+	exchange_error(j->x, HTTP_TOO_MANY, "TOO_MANY_STREAMS",
 		       "too many streams of this user are open; the transaction was rolled back");
+	j->x->response.retry_after_s = 1;
 }
 
 /* The account is closed, or has become the stream's. */
@@ -283,7 +302,7 @@ static enum served run_new(struct job *j, struct account *account)
 			return served;
 		}
 		sandbox_end_request(userdb_sandbox(j->db));
-		refuse_stream(j->x);
+		refuse_stream(j);
 		break;
 	case HRANA_BLOCKED:
 		served = wait_for_lock(j);
@@ -326,6 +345,8 @@ static enum served on_new_stream(struct service *s, struct exchange *x, struct h
 		served = SERVE_DONE;
 	else if (has_to_wait_its_turn(&j))
 		served = wait_for_lock(&j);
+	else if (is_for_another(&j))
+		served = SERVE_HAND_OVER;
 	else
 		return run_new(&j, account);
 	account_close(s->accounts, account, userdb_is_clean(account->db));

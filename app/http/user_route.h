@@ -26,6 +26,7 @@ struct service {
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
 	bool may_park; /* room for another waiting request; kept by the server */
+	bool leaves; /* what is new is for other workers; kept by the server */
 	bool ends; /* no streams are opened any more; kept by the server */
 };
 

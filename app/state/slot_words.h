@@ -30,6 +30,8 @@ struct slot {
 	_Atomic uint64_t owner; /* table_worker_mark() of the pusher, 0 for none */
 	_Atomic uint64_t clear_at; /* see slot_push_clears() */
 	_Atomic uint64_t writer; /* see slot_writer() */
+	_Atomic int64_t lock_wanted_ms; /* see slot_wants_lock(): until then */
+	_Atomic int64_t lock_again_ms; /* asking again before that is no use */
 	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;

@@ -55,7 +55,8 @@ struct worker {
 	_Atomic uint32_t pid;
 	_Atomic uint64_t serving; /* place of the slot + 1, 0 for none */
 	_Atomic uint64_t requests;
-	uint64_t pad[5]; /* a cache line for each */
+	_Atomic uint32_t leaving;
+	uint32_t pad[9]; /* a cache line for each */
 	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
 };
 
@@ -260,6 +261,8 @@ static void clear_words(struct slot *s)
 	s->keep = KEEP_UNDECIDED;
 	s->clear_at = 0;
 	s->writer = 0;
+	s->lock_wanted_ms = 0;
+	s->lock_again_ms = 0;
 	s->last_success_ms = 0;
 	s->next_attempt_ms = 0;
 	s->held_until_ms = 0;
@@ -463,6 +466,7 @@ void table_worker_died(struct table *t, unsigned worker)
 
 	w->pid = 0;
 	w->epoch++;
+	w->leaving = 0;
 	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
 		w->streams[i] = 0;
 	if (serving == 0)
@@ -522,6 +526,20 @@ unsigned table_streams(const struct table *t, const struct slot *s)
 			n += t->workers[worker].streams[i] == wanted;
 	}
 	return n;
+}
+
+void table_worker_leaves(struct table *t, unsigned worker)
+{
+	t->workers[worker].leaving = 1;
+}
+
+int table_worker_staying(const struct table *t)
+{
+	for (int worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		if (t->workers[worker].pid != 0 && t->workers[worker].leaving == 0)
+			return worker;
+	}
+	return -1;
 }
 
 struct store_words *table_store(const struct table *t)

@@ -236,9 +236,13 @@ static void disarm(struct push *p)
  */
 static void checkpoint(struct push *p)
 {
-	if (p->record.position.frame < CHECKPOINT_FRAMES)
+	if (p->record.position.frame < CHECKPOINT_FRAMES ||
+	    !slot_want_lock(p->slot, clock_mono_ms()))
 		return;
-	switch (wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p)) {
+	enum checkpoint_result result =
+		wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p);
+	slot_lock_wanted(p->slot, result == CHECKPOINT_DONE, clock_mono_ms());
+	switch (result) {
 	case CHECKPOINT_DONE:
 		FAULT("push.after_checkpoint");
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, p->account->id.text,
@@ -255,7 +259,12 @@ static void checkpoint(struct push *p)
 /* While SQLite's writers are held, the rest of the WAL goes to the spool. */
 static void checkpoint_busy(struct push *p)
 {
-	if (wal_checkpoint_busy(p->account->db, p->db_path, spool_rest, p) == CHECKPOINT_LATER)
+	if (!slot_want_lock(p->slot, clock_mono_ms()))
+		return;
+	enum checkpoint_result result =
+		wal_checkpoint_busy(p->account->db, p->db_path, spool_rest, p);
+	slot_lock_wanted(p->slot, result == CHECKPOINT_DONE, clock_mono_ms());
+	if (result == CHECKPOINT_LATER)
 		disarm(p);
 }
 

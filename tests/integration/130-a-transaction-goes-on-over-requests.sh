@@ -28,7 +28,9 @@ for i in $(seq 12); do
 	expect_result 0 ''
 	expect_json '.results[1].response.is_autocommit' false
 	expect_json .base_url null
-	[ -n "$BATON" ] && [ "$BATON" != "$before" ] || fail "the baton is '$BATON'"
+	if [ -z "$BATON" ] || [ "$BATON" = "$before" ]; then
+		fail "the baton is '$BATON'"
+	fi
 done
 expect_rows alice "SELECT count(*) FROM note" 0
 stream_go_on alice "SELECT count(*) FROM note"

@@ -580,6 +580,7 @@ stream_go_on() {
 	[ "$STATUS" != 200 ] || BATON=$(jq -r '.baton // ""' "$BODY")
 }
 
+# shellcheck disable=SC2034
 close_stream='{"type":"close"}'
 
 # expect_result INDEX ROWS: of the latest pipeline, columns by |; for an error its code.
