@@ -94,14 +94,12 @@ struct stream *stream_open(struct streams *all, struct account *a, const struct 
 
 struct stream *stream_find(struct streams *all, const struct user_id *user, uint64_t id)
 {
-	struct open_stream *o;
+	struct open_stream *o = TAILQ_FIRST(&all->open);
 
-	TAILQ_FOREACH(o, &all->open, link)
-	{
-		if (o->stream.id == id && strcmp(o->stream.account->id.text, user->text) == 0)
-			return &o->stream;
-	}
-	return NULL;
+	while (o != NULL &&
+	       (o->stream.id != id || strcmp(o->stream.account->id.text, user->text) != 0))
+		o = TAILQ_NEXT(o, link);
+	return o != NULL ? &o->stream : NULL;
 }
 
 void stream_keep(struct streams *all, struct stream *s, int64_t now_ms)

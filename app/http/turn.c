@@ -153,14 +153,11 @@ static bool may_go(const struct line *l, int64_t now_ms, int64_t late_ms)
 
 struct turn_waiter *turn_next(struct turns *t, int64_t now_ms, int64_t late_ms)
 {
-	struct line *l;
+	struct line *l = TAILQ_FIRST(&t->lines);
 
-	TAILQ_FOREACH(l, &t->lines, link)
-	{
-		if (may_go(l, now_ms, late_ms))
-			return take_first(t, l);
-	}
-	return NULL;
+	while (l != NULL && !may_go(l, now_ms, late_ms))
+		l = TAILQ_NEXT(l, link);
+	return l != NULL ? take_first(t, l) : NULL;
 }
 
 bool turn_anybody_waits(const struct turns *t)
@@ -170,12 +167,9 @@ bool turn_anybody_waits(const struct turns *t)
 
 struct turn_waiter *turn_dismiss(struct turns *t)
 {
-	struct line *l;
+	struct line *l = TAILQ_FIRST(&t->lines);
 
-	TAILQ_FOREACH(l, &t->lines, link)
-	{
-		if (l->n > 0)
-			return take_first(t, l);
-	}
-	return NULL;
+	while (l != NULL && l->n == 0)
+		l = TAILQ_NEXT(l, link);
+	return l != NULL ? take_first(t, l) : NULL;
 }

@@ -10,6 +10,7 @@ sequence alice "CREATE TABLE note(text)"
 # write TEXT: in the background
 write() {
 	execute alice "INSERT INTO note VALUES ('$1')"
+	# shellcheck disable=SC2153
 	jq -r --arg status "$STATUS" --arg ms "$MS" '[$status, .code // "ok", $ms] | join(" ")' \
 		"$BODY" >"$stack/wrote.$1"
 }

@@ -90,7 +90,11 @@ static int answer_in_child(void *arg)
 		usleep(1000);
 	buf_add(&response.body, p.body.data, p.body.len);
 	size_t sent = fcgi_answer(fcgi_adopt(p.connection, p.fcgi_id), &response, &extra);
-	return sent == p.body.len ? 0 : 1;
+	int result = sent == p.body.len ? 0 : 1;
+	buf_release(&response.body);
+	buf_release(&p.body);
+	handover_free(h);
+	return result;
 }
 
 static void other_process_answers_on_the_connection(void **state)
@@ -123,6 +127,7 @@ static int receive_and_die(void *arg)
 	while (!handover_receive(arg, TO, &p))
 		usleep(1000);
 	buf_release(&p.body);
+	handover_free(arg);
 	return 0;
 }
 
@@ -138,7 +143,6 @@ static void connection_of_a_receiver_that_dies_ends_without_an_answer(void **sta
 	assert_int_equal(handover_send(*state, TO, &p), 0);
 	close(pair[1]);
 	child_ends_well(child);
-	/* Its end of the pair is the test's copy in the child, too. */
 	client_finish(pair[0], &a);
 	assert_int_equal(answer_status(&a), -1);
 	answer_release(&a);
