@@ -181,6 +181,7 @@ static struct server_config make_server(const struct config *c, const struct set
 		.retry_wait_ms = set[VARIABLE_RETRY_WAIT_MS].number,
 		.max_open = REQUEST_OPEN_MAX,
 		.max_parked = PARKED_MAX,
+		.max_wal_bytes = set[VARIABLE_MAX_WAL_BYTES].number,
 		.max_streams = (unsigned)set[VARIABLE_MAX_STREAMS].number,
 		.stream_idle_ms = set[VARIABLE_STREAM_IDLE_MS].number,
 		.stream_max_ms = set[VARIABLE_STREAM_MAX_MS].number,

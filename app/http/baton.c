@@ -49,8 +49,10 @@ _Static_assert(sizeof(struct packed) * 4 / 3 == BATON_LEN, "the text has no padd
 
 int baton_key_make(struct baton_key *out)
 {
-	if (getrandom(out, sizeof *out, 0) == (ssize_t)sizeof *out)
+	if (getrandom(out, sizeof *out, 0) == (ssize_t)sizeof *out) {
+		out->run |= 1;
 		return 0;
+	}
 	log_error("baton.failed", "call=getrandom error=\"%s\"", strerror(errno));
 	return -1;
 }

@@ -25,7 +25,7 @@ enum {
 };
 
 struct baton_key {
-	uint32_t run; /* not secret: which run of the program a baton is from */
+	uint32_t run; /* not 0, not secret: which run of the program a baton is from */
 	unsigned char secret[BATON_SECRET];
 };
 

@@ -104,6 +104,8 @@ static struct streams *make_streams(const struct server *s, const struct server_
 		.worker = s->worker,
 		.accounts = s->service.accounts,
 		.turns = s->service.turns,
+		.data = c->data,
+		.max_wal_bytes = c->max_wal_bytes,
 		.per_user = c->max_streams,
 		.idle_ms = c->stream_idle_ms,
 		.max_ms = c->stream_max_ms,
@@ -158,6 +160,7 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->fcgi = fcgi_new(place->listener);
 	if (s->fcgi == NULL || fcgi_watch(s->fcgi, handover_fd(s->handover, s->worker)) < 0)
 		goto fail;
+	table_worker_joins(t, s->worker, place->batons->run);
 	return s;
 fail:
 	server_free(s);

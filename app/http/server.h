@@ -39,6 +39,7 @@ struct server_config {
 	int64_t retry_wait_ms;
 	unsigned max_open; /* databases open in the request thread */
 	unsigned max_parked; /* requests that wait at once; more are not let wait */
+	int64_t max_wal_bytes; /* of one user; see http/stream.h */
 	unsigned max_streams; /* with state, open at once, of one user */
 	int64_t stream_idle_ms;
 	int64_t stream_max_ms;

@@ -7,9 +7,11 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 struct open_stream {
 	struct stream stream; /* first: a stream is its open_stream */
@@ -126,6 +128,17 @@ void stream_close(struct streams *all, struct stream *s)
 	free(o);
 }
 
+/* A snapshot keeps the WAL from starting over; one after the other would do so for ever. */
+static bool pins_long_wal(const struct streams *all, const struct account *a)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return sandbox_lock(userdb_sandbox(a->db)) == SANDBOX_READS &&
+	       user_path(all->config.data, &a->id, "db.sqlite-wal", path, sizeof path) == 0 &&
+	       stat(path, &st) == 0 && st.st_size > all->config.max_wal_bytes;
+}
+
 /* NULL: it may stay. */
 static const char *reason_to_end(const struct streams *all, const struct open_stream *o,
 				 int64_t now_ms)
@@ -137,7 +150,9 @@ static const char *reason_to_end(const struct streams *all, const struct open_st
 	if (now_ms - o->opened_ms >= all->config.max_ms)
 		return "too_long";
 	slot_read(o->stream.account->slot, &v);
-	return v.keep == KEEP_REMOTE ? "replaced" : NULL;
+	if (v.keep == KEEP_REMOTE)
+		return "replaced";
+	return pins_long_wal(all, o->stream.account) ? "long_wal" : NULL;
 }
 
 void streams_expire(struct streams *all, int64_t now_ms)

@@ -39,6 +39,8 @@ struct streams_config {
 	unsigned worker;
 	struct accounts *accounts;
 	struct turns *turns;
+	const char *data; /* the data directory */
+	int64_t max_wal_bytes; /* a longer one ends transactions that only read */
 	unsigned per_user; /* open ones in all workers */
 	int64_t idle_ms;
 	int64_t max_ms;

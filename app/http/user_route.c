@@ -157,12 +157,16 @@ static uint64_t mark_of(const struct service *s)
 	return table_worker_mark(s->table, s->worker);
 }
 
-/* The mark of the worker that has an open write transaction of this user or a line for it; or 0. */
+/*
+ * The mark of the worker that has an open write transaction of this user or a
+ * line for it; or 0.  One that nothing can be handed to is a holder like any.
+ */
 static uint64_t living_writer(const struct service *s, const struct exchange *x)
 {
 	uint64_t writer = slot_writer(x->slot);
 
-	if (!table_mark_lives(s->table, writer))
+	if (!table_mark_lives(s->table, writer) ||
+	    !table_worker_is_in(s->table, table_mark_worker(writer), s->batons->run))
 		return 0;
 	return writer != mark_of(s) || turn_is_busy(s->turns, &x->user) ? writer : 0;
 }
@@ -263,7 +267,7 @@ static void give_baton(const struct job *j)
 /* A worker that is being replaced opens no new streams, so that it comes to an end. */
 static bool is_for_another(const struct job *j)
 {
-	int other = j->s->leaves ? table_worker_staying(j->s->table) : -1;
+	int other = j->s->leaves ? table_worker_staying(j->s->table, j->s->batons->run) : -1;
 
 	if (other < 0 || j->x->wait.hops >= HOPS_MAX)
 		return false;

@@ -55,8 +55,9 @@ struct worker {
 	_Atomic uint32_t pid;
 	_Atomic uint64_t serving; /* place of the slot + 1, 0 for none */
 	_Atomic uint64_t requests;
+	_Atomic uint32_t party;
 	_Atomic uint32_t leaving;
-	uint32_t pad[9]; /* a cache line for each */
+	uint64_t pad[4]; /* a cache line for each */
 	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
 };
 
@@ -466,6 +467,7 @@ void table_worker_died(struct table *t, unsigned worker)
 
 	w->pid = 0;
 	w->epoch++;
+	w->party = 0;
 	w->leaving = 0;
 	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
 		w->streams[i] = 0;
@@ -533,11 +535,21 @@ void table_worker_leaves(struct table *t, unsigned worker)
 	t->workers[worker].leaving = 1;
 }
 
-int table_worker_staying(const struct table *t)
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party)
 {
-	for (int worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
-		if (t->workers[worker].pid != 0 && t->workers[worker].leaving == 0)
-			return worker;
+	t->workers[worker].party = party;
+}
+
+bool table_worker_is_in(const struct table *t, unsigned worker, uint32_t party)
+{
+	return t->workers[worker].party == party;
+}
+
+int table_worker_staying(const struct table *t, uint32_t party)
+{
+	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		if (table_worker_is_in(t, worker, party) && t->workers[worker].leaving == 0)
+			return (int)worker;
 	}
 	return -1;
 }

@@ -99,10 +99,16 @@ void table_worker_died(struct table *t, unsigned worker);
 void table_worker_serves(struct table *t, unsigned worker, const struct slot *s);
 void table_worker_rests(struct table *t, unsigned worker);
 bool table_worker_get(const struct table *t, unsigned worker, struct worker_word *out);
-/* It finishes what it has and takes nothing new: by itself. */
+/*
+ * By the worker itself: requests can be handed to it by workers of the same
+ * `party` (not 0), because they have their sockets from the same master; and
+ * later, that it finishes what it has and takes nothing new.
+ */
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party);
 void table_worker_leaves(struct table *t, unsigned worker);
-/* One that does not, for what it should not begin any more.  -1: there is none. */
-int table_worker_staying(const struct table *t);
+bool table_worker_is_in(const struct table *t, unsigned worker, uint32_t party);
+/* One that does not leave.  -1: there is none. */
+int table_worker_staying(const struct table *t, uint32_t party);
 
 /* Whether the worker that has this mark is still the same process. */
 bool table_mark_lives(const struct table *t, uint64_t mark);

@@ -7,7 +7,7 @@
 #include "state/right.h"
 #include "state/slot.h"
 
-enum { WORKER = 1, PER_USER = 2, IDLE_MS = 100, MAX_MS = 250, NOW = 5000 };
+enum { WORKER = 1, PER_USER = 2, IDLE_MS = 100, MAX_MS = 250, NOW = 5000, WAL_BYTES = 40000 };
 
 struct fixture {
 	struct folder folder;
@@ -60,6 +60,8 @@ static int set_up(void **state)
 		.worker = WORKER,
 		.accounts = f.accounts,
 		.turns = f.turns,
+		.data = f.folder.path,
+		.max_wal_bytes = WAL_BYTES,
 		.per_user = PER_USER,
 		.idle_ms = IDLE_MS,
 		.max_ms = MAX_MS,
@@ -225,6 +227,28 @@ static void stream_in_the_way_of_a_pull_ends_and_frees_the_files(void **state)
 	close(lock);
 }
 
+static void reading_stream_ends_when_the_wal_gets_long(void **state)
+{
+	struct fixture *f = *state;
+	struct stream *writes = open_with(f, &f->alice, "BEGIN IMMEDIATE");
+
+	run(writes->account, "CREATE TABLE t(a)");
+	run(writes->account, "COMMIT");
+	run(writes->account, "BEGIN IMMEDIATE");
+	stream_keep(f->streams, writes, NOW);
+	struct stream *reads = open_with(f, &f->alice, "BEGIN");
+	run(reads->account, "SELECT * FROM t");
+	uint64_t reading = reads->id, writing = writes->id;
+	streams_expire(f->streams, NOW);
+	assert_non_null(stream_find(f->streams, &f->alice, reading));
+	run(writes->account, "INSERT INTO t VALUES (zeroblob(100000))");
+	run(writes->account, "COMMIT");
+	run(writes->account, "BEGIN IMMEDIATE");
+	streams_expire(f->streams, NOW);
+	assert_null(stream_find(f->streams, &f->alice, reading));
+	assert_non_null(stream_find(f->streams, &f->alice, writing));
+}
+
 static void no_user_has_more_than_the_limit_in_all_workers(void **state)
 {
 	struct fixture *f = *state;
@@ -275,6 +299,7 @@ int main(void)
 		TEST(stream_is_found_by_its_user_and_number_only),
 		TEST(idle_streams_end_and_used_ones_at_their_limit),
 		TEST(stream_in_the_way_of_a_pull_ends_and_frees_the_files),
+		TEST(reading_stream_ends_when_the_wal_gets_long),
 		TEST(no_user_has_more_than_the_limit_in_all_workers),
 		TEST(stored_texts_outlive_the_request_that_brought_them),
 	};

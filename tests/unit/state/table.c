@@ -1442,6 +1442,23 @@ static void streams_of_a_user_are_counted_over_all_living_workers(void **state)
 	assert_int_equal(table_streams(f->table, bob), 1);
 }
 
+static void worker_that_leaves_or_is_of_another_party_is_offered_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(table_worker_staying(f->table, 9), -1);
+	table_worker_joins(f->table, WORKER, 9);
+	table_worker_joins(f->table, OTHER_WORKER, 9);
+	assert_int_equal(table_worker_staying(f->table, 7), -1);
+	assert_true(table_worker_is_in(f->table, WORKER, 9));
+	assert_int_equal(table_worker_staying(f->table, 9), WORKER);
+	table_worker_leaves(f->table, WORKER);
+	assert_true(table_worker_is_in(f->table, WORKER, 9));
+	assert_int_equal(table_worker_staying(f->table, 9), OTHER_WORKER);
+	table_worker_died(f->table, OTHER_WORKER);
+	assert_int_equal(table_worker_staying(f->table, 9), -1);
+}
+
 static void worker_opens_no_more_streams_than_there_is_room_for(void **state)
 {
 	struct fixture *f = *state;
@@ -1503,6 +1520,7 @@ int main(void)
 		test_with_table(marks_of_workers_and_of_their_lives_all_differ),
 		test_with_table(worker_is_known_from_birth_to_death),
 		test_with_table(streams_of_a_user_are_counted_over_all_living_workers),
+		test_with_table(worker_that_leaves_or_is_of_another_party_is_offered_nothing),
 		test_with_table(worker_opens_no_more_streams_than_there_is_room_for),
 		test_with_table(writer_is_cleared_by_itself_only_and_dies_with_its_worker),
 		test_with_table(other_program_sees_the_table_of_a_living_maker),
