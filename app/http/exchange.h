@@ -90,7 +90,7 @@ struct exchange {
 
 /*
  * The response becomes {"message":…,"code":…,"error":…}, which is what every
- * client can read.  Anything written to its body before is dropped.
+ * client can read.  Its body and file before are dropped.
  */
 void exchange_error(struct exchange *x, enum http_status status, const char *code, const char *fmt,
 		    ...) __attribute__((format(printf, 4, 5)));

@@ -144,25 +144,10 @@ static int accept_connection(struct fcgi *f)
 	return -1;
 }
 
-/* Leaves the connection alone; FCGX_Finish_r() would write that all went well. */
-static void forget_fcgx(struct fcgi_request *r)
+int fcgi_connection(const struct fcgi_request *r, unsigned *id)
 {
-	if (r->fcgx == NULL)
-		return;
-	FCGX_Detach(r->fcgx);
-	FCGX_Free(r->fcgx, 0);
-	free(r->fcgx);
-	r->fcgx = NULL;
-}
-
-int fcgi_give_away(struct fcgi_request *r, unsigned *id)
-{
-	int fd = r->fd;
-
-	forget_fcgx(r);
 	*id = r->id;
-	free(r);
-	return fd;
+	return r->fd;
 }
 
 struct fcgi_request *fcgi_adopt(int fd, unsigned id)
@@ -174,11 +159,16 @@ struct fcgi_request *fcgi_adopt(int fd, unsigned id)
 	return r;
 }
 
+/* Unlike FCGX_Finish_r(), FCGX_Free() does not write that all went well. */
 void fcgi_drop(struct fcgi_request *r)
 {
-	unsigned id;
-
-	close(fcgi_give_away(r, &id));
+	if (r->fcgx != NULL) {
+		FCGX_Detach(r->fcgx);
+		FCGX_Free(r->fcgx, 0);
+	}
+	free(r->fcgx);
+	close(r->fd);
+	free(r);
 }
 
 /* Takes the connection over, whatever comes of it. */

@@ -6,7 +6,8 @@
  *	fcgi_param(), fcgi_read_body()
  *	fcgi_answer() or fcgi_drop(), some time later; other requests may be
  *				taken and answered meanwhile; or
- *	fcgi_give_away()	and fcgi_adopt() in the process that answers
+ *	fcgi_connection()	fcgi_adopt() in the process that answers, and
+ *				fcgi_drop() here
  *	fcgi_free()
  *
  * nginx must be told `fastcgi_keep_conn on`, so that it can tell an answer
@@ -43,11 +44,11 @@ struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unbl
 int fcgi_watch(struct fcgi *f, int fd);
 
 /*
- * A request that was read can be answered by another process: its connection,
- * which is the caller's then, and its number go there.  An adopted one has no
+ * A request that was read can be answered by another process: its connection
+ * and its number go there, and here it is dropped.  An adopted one has no
  * parameters and no body.
  */
-int fcgi_give_away(struct fcgi_request *r, unsigned *id);
+int fcgi_connection(const struct fcgi_request *r, unsigned *id);
 struct fcgi_request *fcgi_adopt(int fd, unsigned id);
 
 /* NULL when it is not there or empty.  Valid until the request is answered or dropped. */

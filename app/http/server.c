@@ -42,7 +42,6 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 enum {
 	PARKED_LOOK_MS = 5,
@@ -398,14 +397,12 @@ static void hand_over(struct server *s, struct call *c)
 	copy_text(p.path, sizeof p.path, c->route.path);
 	copy_text(p.prefer, sizeof p.prefer, x->request.prefer);
 	memcpy(p.id, c->id, sizeof p.id);
-	p.connection = fcgi_give_away(c->fcgi, &p.fcgi_id);
-	int rc = handover_send(s->handover, to, &p);
-	if (rc < 0) {
-		c->fcgi = fcgi_adopt(p.connection, p.fcgi_id);
+	p.connection = fcgi_connection(c->fcgi, &p.fcgi_id);
+	if (handover_send(s->handover, to, &p) < 0) {
 		refuse_busy(s, c);
 		return;
 	}
-	close(p.connection);
+	fcgi_drop(c->fcgi);
 	if (!table_worker_get(s->table, to, &word))
 		handover_discard(s->handover, to);
 	log_debug("request.handed_over", "user=%s worker=%u", user_name(c), to);

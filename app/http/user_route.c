@@ -207,7 +207,6 @@ static enum served wait_for_lock(const struct job *j)
 static bool has_to_wait_its_turn(const struct job *j)
 {
 	uint64_t writer = living_writer(j->s, j->x);
-
 	bool first = writer == mark_of(j->s) && j->x->wait.its_turn &&
 		     !slot_wants_lock(j->x->slot, clock_mono_ms());
 
