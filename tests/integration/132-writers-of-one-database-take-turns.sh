@@ -37,9 +37,11 @@ at_most() {
 	awk -v a="$1" -v times="$2" -v b="$3" 'BEGIN { exit !(a <= times * b) }'
 }
 
-# is_fair CLIENTS: that no update is lost and everybody comes through is demanded of
-# every run; the two ratios of times, of one in three, since others use the machine, too.
-is_fair() {
+# is_harmless CLIENTS: that no update is lost, everybody comes through and the wait is
+# shared is demanded of every run.  The wait is counted in turns of others, for the rate
+# of turns is the disk's; readers' times must be good in one of three runs, since others
+# use the machine, too.
+is_harmless() {
 	local alone
 
 	count_up "$1" "${each[@]}"
@@ -47,14 +49,17 @@ is_fair() {
 	count_up "$1" "${common[@]}"
 	sum=$((sum + $(jq .committed <<<"$said")))
 	expect_rows alice "SELECT n FROM c" "$sum"
+	at_most "$(jq .passed_p99 <<<"$said")" 3 "$(jq .passed_p50 <<<"$said")" ||
+		fail "p99 of the wait is more than 3 times its median: $said"
+	# Whoever asked first has the turn first, but for a few that were on their way.
+	at_most "$(jq .passed_max <<<"$said")" 1.5 "$1" || fail "somebody was overtaken: $said"
 	# 2 ms are what a clock of this kind cannot tell.
-	at_most "$(jq .wait_p99 <<<"$said")" 3 "$(jq .wait_p50 <<<"$said")" &&
-		at_most "$(jq '.read_p99 - 2' <<<"$said")" 1.25 "$alone"
+	at_most "$(jq '.read_p99 - 2' <<<"$said")" 1.25 "$alone"
 }
 
 sum=0
 for clients in 8 80; do
-	is_fair $clients || is_fair $clients || is_fair $clients ||
-		fail "p99 of the wait is more than 3 times its median, or readers are slowed down"
+	is_harmless $clients || is_harmless $clients || is_harmless $clients ||
+		fail "readers are slowed down: $said"
 done
 finish

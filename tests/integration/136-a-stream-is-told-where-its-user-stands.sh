@@ -34,16 +34,21 @@ expect_result 0 2
 expect_no_header X-Sync-Status
 stream_go_on alice "$close_stream"
 
-# Another host writes the next object.
-stream_begin alice "BEGIN IMMEDIATE" "INSERT INTO note VALUES ('here')"
-mkdir -p "$stack/there/run"
+# Another host writes the next object; here a transaction is open when that turns out.
 start_host there
 sequence alice "INSERT INTO note VALUES ('there')"
 wait_until 10 sync_clean alice
 on_host here
-stream_go_on alice "COMMIT"
-expect_result 0 ''
+store_answers slowly 1500
+execute alice "INSERT INTO note VALUES ('here')"
+expect_status 200
+stream_begin alice "BEGIN IMMEDIATE" "INSERT INTO note VALUES ('lost')"
+expect_result 1 ''
+expect_no_header X-Sync-Status
 wait_until 10 sync_conflict alice
+store_answers normally
+stream_go_on alice "COMMIT"
+expect_refused 409 SYNC_CONFLICT
 stream_begin alice "BEGIN" "SELECT count(*) FROM note"
 expect_result 1 3
 expect_header X-Sync-Status conflict

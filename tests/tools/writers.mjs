@@ -7,8 +7,9 @@
 // what it read and one more, commits; and again, until the time is up.  Meanwhile the
 // other tokens' users read, at a steady pace.  Before, table c(n) has one row of 0.
 //
-// Prints one line of JSON: what was committed, what failed, how long BEGIN waited,
-// the fewest that one client committed, and how long the readers waited.
+// Prints one line of JSON: what was committed, what failed, how long BEGIN waited and
+// how many others got their turn meanwhile, the fewest that one client committed, and
+// how long the readers waited.
 
 import { Agent, request } from "node:http";
 
@@ -19,6 +20,7 @@ tokens.shift();
 const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
 const errors = {};
 let busy = true;
+let turns = 0;
 
 function note(error) {
 	errors[error] = (errors[error] ?? 0) + 1;
@@ -51,10 +53,12 @@ async function go_on(token, baton, ...requests) {
 
 const execute = (sql, ...args) => ({ type: "execute", stmt: { sql, args } });
 
-async function count_up(token, waits) {
+async function count_up(token, waits, passed) {
 	const began = performance.now();
+	const turns_before = turns;
 	const { baton: first } = await go_on(token, null, execute("BEGIN IMMEDIATE"));
 	waits.push(performance.now() - began);
+	passed.push(turns++ - turns_before);
 	const { baton, results } = await go_on(token, first, execute("SELECT n FROM c"));
 	const n = BigInt(results[0].rows[0][0].value) + 1n;
 	const update = execute("UPDATE c SET n = ?", { type: "integer", value: `${n}` });
@@ -62,11 +66,11 @@ async function count_up(token, waits) {
 	await go_on(token, last, execute("COMMIT"), { type: "close" });
 }
 
-async function write(token, waits) {
+async function write(token, waits, passed) {
 	let committed = 0;
 	while (busy) {
 		try {
-			await count_up(token, waits);
+			await count_up(token, waits, passed);
 			committed++;
 		} catch (error) {
 			note(error.message);
@@ -99,10 +103,11 @@ function quantile(numbers, q) {
 }
 
 const waits = [];
+const passed = [];
 const reads = [];
 setTimeout(() => (busy = false), seconds * 1000);
 const reading = readers.length > 0 ? read(readers, reads) : undefined;
-const work = Array.from({ length: +clients }, (_, i) => write(tokens[i % tokens.length], waits));
+const work = Array.from({ length: +clients }, (_, i) => write(tokens[i % tokens.length], waits, passed));
 const committed = await Promise.all(work);
 await reading;
 agent.destroy();
@@ -114,6 +119,9 @@ console.log(
 		wait_p50: quantile(waits, 0.5),
 		wait_p99: quantile(waits, 0.99),
 		wait_max: quantile(waits, 1),
+		passed_p50: quantile(passed, 0.5),
+		passed_p99: quantile(passed, 0.99),
+		passed_max: quantile(passed, 1),
 		reads: reads.length,
 		read_p50: quantile(reads, 0.5),
 		read_p99: quantile(reads, 0.99),
