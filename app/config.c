@@ -212,6 +212,7 @@ static struct sync_config make_sync(const struct config *c, struct setting *set)
 		.max_open = SYNC_OPEN_MAX,
 		.on_conflict = (enum slot_keep)set[VARIABLE_ON_CONFLICT].number,
 		.max_wal_bytes = set[VARIABLE_MAX_WAL_BYTES].number,
+		.retention_ms = set[VARIABLE_RETENTION_S].number * 1000,
 	};
 }
 
@@ -234,15 +235,6 @@ static void hand_over(struct setting set[static VARIABLE_COUNT], struct config *
 	out->sync = make_sync(out, set);
 }
 
-static void name_unused(const struct setting set[static VARIABLE_COUNT], struct buf *said)
-{
-	for (int i = 0; i < VARIABLE_COUNT; i++) {
-		enum variable_id id = (enum variable_id)i;
-		if (variable_is_unused(id) && set[id].given != NULL)
-			variable_wrong(said, id, NULL, "has no effect in this version");
-	}
-}
-
 int config_read(char *const environment[], unsigned needs, struct config *out, struct buf *said)
 {
 	struct setting set[VARIABLE_COUNT];
@@ -255,7 +247,6 @@ int config_read(char *const environment[], unsigned needs, struct config *out, s
 		goto out;
 	*out = (struct config){ 0 };
 	hand_over(set, out);
-	name_unused(set, said);
 	result = 0;
 out:
 	variables_release(set);

@@ -40,7 +40,6 @@ struct variable {
 	const char *shown; /* in place of the standard, for a person */
 	int64_t min, max;
 	const char *const *choices;
-	bool unused; /* its feature is not in this version */
 	const char *meaning;
 };
 
@@ -211,7 +210,6 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "86400",
 		.min = 0,
 		.max = INT64_C(10) * 366 * 86400,
-		.unused = true,
 		.meaning = "how long superseded objects stay",
 	},
 	[VARIABLE_ON_CONFLICT] = {
@@ -226,7 +224,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.kind = KIND_BYTES,
 		.standard = "1GiB",
 		.min = 64 * KIB,
-		.max = 1024 * GIB,
+		.max = 4 * GIB, /* a snapshot of it fits a single PUT, of 5 GiB at most */
 		.meaning = "quota of one user",
 	},
 	[VARIABLE_MAX_BODY_BYTES] = {
@@ -310,11 +308,6 @@ const char *variable_name(enum variable_id id)
 int64_t variable_max(enum variable_id id)
 {
 	return variables[id].max;
-}
-
-bool variable_is_unused(enum variable_id id)
-{
-	return variables[id].unused;
 }
 
 /* `value` comes from outside: as much of it as fits on a line, and printable. */
@@ -623,7 +616,7 @@ static void describe_one(const struct variable *v, struct buf *out)
 	case KIND_SECRET:
 		break;
 	}
-	buf_addf(out, "\n\t%s%s\n", v->meaning, v->unused ? " (no effect in this version)" : "");
+	buf_addf(out, "\n\t%s\n", v->meaning);
 }
 
 void variables_describe(struct buf *out)

@@ -27,9 +27,7 @@
 
 struct handover {
 	unsigned n;
-	struct {
-		int in, out;
-	} ends[];
+	struct handover_ends ends[];
 };
 
 struct handover *handover_new(unsigned n)
@@ -62,6 +60,20 @@ void handover_free(struct handover *h)
 		close(h->ends[i].out);
 	}
 	free(h);
+}
+
+void handover_give(const struct handover *h, struct handover_ends *out)
+{
+	memcpy(out, h->ends, h->n * sizeof h->ends[0]);
+}
+
+struct handover *handover_adopt(const struct handover_ends *ends, unsigned n)
+{
+	struct handover *h = alloc_zeroed(1, sizeof *h + n * sizeof h->ends[0]);
+
+	h->n = n;
+	memcpy(h->ends, ends, n * sizeof h->ends[0]);
+	return h;
 }
 
 int handover_fd(const struct handover *h, unsigned worker)

@@ -29,6 +29,14 @@ struct handover;
 struct handover *handover_new(unsigned n);
 void handover_free(struct handover *h);
 
+/* Both ends of a worker's socket. */
+struct handover_ends {
+	int in, out;
+};
+/* To another program in the same process, and there. */
+void handover_give(const struct handover *h, struct handover_ends *out);
+struct handover *handover_adopt(const struct handover_ends *ends, unsigned n);
+
 int handover_fd(const struct handover *h, unsigned worker);
 
 enum { PARCEL_ID_MAX = 15, PARCEL_PATH_MAX = 63, PARCEL_PREFER_MAX = 63 };

@@ -647,8 +647,19 @@ static bool has_work(const struct server *s)
 	       streams_any(s->service.streams);
 }
 
+bool server_look(struct server *s)
+{
+	s->service.leaves = true;
+	table_worker_leaves(s->table, s->worker);
+	while (take_handed_over(s))
+		;
+	while (look_after_waiting(s))
+		;
+	return has_work(s);
+}
+
 /* With no room for anybody who waits, their handlers say what they have to say now. */
-static void end_waiting(struct server *s)
+void server_end(struct server *s)
 {
 	struct turn_waiter *w;
 	struct call *c;
@@ -665,26 +676,4 @@ static void end_waiting(struct server *s)
 		run(s, c);
 	}
 	log_request("");
-}
-
-void server_finish(struct server *s, int64_t until_ms)
-{
-	struct pollfd handed = {
-		.fd = handover_fd(s->handover, s->worker),
-		.events = POLLIN,
-	};
-	sigset_t all, before;
-
-	s->service.leaves = true;
-	table_worker_leaves(s->table, s->worker);
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	while (has_work(s) && clock_mono_ms() < until_ms) {
-		if (poll(&handed, 1, PARKED_LOOK_MS) > 0)
-			take_handed_over(s);
-		while (look_after_waiting(s))
-			;
-	}
-	end_waiting(s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -23,6 +23,7 @@
 #include "sync/sync.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum auth_mode {
@@ -67,10 +68,12 @@ void server_run(struct server *s, const volatile sig_atomic_t *stopping, const s
 /* Afterwards, if no worker is left that could hand over a request for an open stream. */
 void server_end_streams(struct server *s);
 /*
- * Afterwards: those who wait, and the open streams; who still waits at `until_ms`
- * (monotonic) is answered without, and the streams end.
+ * Afterwards, with signals blocked: answers those whose wait is over, and what
+ * is handed over for its open streams.  Whether there still are any of both.
  */
-void server_finish(struct server *s, int64_t until_ms);
+bool server_look(struct server *s);
+/* Whoever still waits is answered without, and the streams end. */
+void server_end(struct server *s);
 void server_free(struct server *s);
 
 #endif

@@ -243,7 +243,7 @@ static enum hrana_left run(struct job *j, struct hrana_store *store)
 	if (userdb_commits(j->db) == before)
 		return left;
 	FAULT("request.after_commit");
-	sync_commit(j->x->slot);
+	sync_commit(j->s->sync, j->x->slot, userdb_wal_bytes(j->db));
 	j->x->committed = true;
 	return left;
 }
