@@ -47,8 +47,8 @@ kill_worker_serving alice
 wait_until 10 is_served alice
 BATON=$baton
 stream_go_on alice "COMMIT"
-# The moment before the master has noticed counts as busy.
-[ "$STATUS" = 400 ] || expect_refused 503 BUSY
+# In the moment before the master has noticed the answer is lost.
+[ "$STATUS" = 400 ] || expect_refused 500 OUTCOME_UNKNOWN
 BATON=$baton
 expect_expired
 [ "$before" != "$(workers)" ] || fail "no worker was replaced"
