@@ -108,5 +108,5 @@ kill_worker_serving alice
 wait "$asking" || true
 asked=$stack/http/$asking.headers
 [ -f "$asked" ] || fail "there is no answer of $asking"
-grep -q '^HTTP/1.1 503' "$asked" || fail "the answer of a killed worker: $(head -n 1 "$asked")"
+grep -q '^HTTP/1.1 500' "$asked" || fail "the answer of a killed worker: $(head -n 1 "$asked")"
 finish
