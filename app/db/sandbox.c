@@ -365,10 +365,15 @@ void sandbox_begin_request(struct sandbox *s, bool writes)
 			   REQUEST_STATEMENTS * s->limits.statement_ms;
 }
 
-void sandbox_end_request(struct sandbox *s)
+void sandbox_leave_request(struct sandbox *s)
 {
 	s->request_until = 0;
 	s->statement_until = 0;
+}
+
+void sandbox_end_request(struct sandbox *s)
+{
+	sandbox_leave_request(s);
 	if (sandbox_in_transaction(s) && run_trusted(s, "ROLLBACK") != SQLITE_OK) {
 		log_error("db.rollback_failed", "code=%d", sqlite3_extended_errcode(s->db));
 		s->tainted = true;
@@ -389,6 +394,18 @@ const struct userdb_limits *sandbox_limits(const struct sandbox *s)
 bool sandbox_in_transaction(const struct sandbox *s)
 {
 	return !sqlite3_get_autocommit(s->db);
+}
+
+enum sandbox_lock sandbox_lock(const struct sandbox *s)
+{
+	switch (sqlite3_txn_state(s->db, "main")) {
+	case SQLITE_TXN_READ:
+		return SANDBOX_READS;
+	case SQLITE_TXN_WRITE:
+		return SANDBOX_WRITES;
+	default:
+		return SANDBOX_UNLOCKED;
+	}
 }
 
 struct sqlite3 *sandbox_sqlite(struct sandbox *s)
