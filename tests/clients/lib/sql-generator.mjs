@@ -168,7 +168,7 @@ class Writer {
 	}
 
 	column(table) {
-		return this.random.chance(0.03) ? this.random.pick(["nothing", "rowid", "oid"]) : this.random.pick(tables[table]);
+		return this.random.chance(0.03) ? this.random.pick(["absent", "rowid", "oid"]) : this.random.pick(tables[table]);
 	}
 
 	// `table` may be null: no columns.
@@ -320,8 +320,8 @@ function transact(w) {
 
 function broken(w) {
 	return w.random.pick([
-		"SELEC 1", "SELECT", "SELECT 'open", "SELECT 1 FROM", "SELECT nothing", "SELECT * FROM nosuch", "SELECT nosuch(1)",
-		"INSERT INTO person(nothing) VALUES (1)", "INSERT INTO person VALUES (1)", "CREATE TABLE person(a)", "DROP TABLE nosuch",
+		"SELEC 1", "SELECT", "SELECT 'open", "SELECT 1 FROM", "SELECT absent", "SELECT * FROM nosuch", "SELECT nosuch(1)",
+		"INSERT INTO person(absent) VALUES (1)", "INSERT INTO person VALUES (1)", "CREATE TABLE person(a)", "DROP TABLE nosuch",
 		"SELECT 1 ORDER BY 7", "SELECT count(*) OVER ()", "SELECT sum(sum(1))", "UPDATE person SET", "SELECT (1, 2)", "SELECT 1 +",
 		"SELECT [x", "SELECT x'0'", "SELECT #", "INSERT INTO reader(posts) VALUES (1)", "DELETE FROM reader",
 		"SELECT abs(-9223372036854775807 - 1)", "SELECT json('{')", "SELECT 1 WHERE 1 MATCH 2", "SELECT * FROM json_each('[')",

@@ -55,15 +55,13 @@ export async function syncStatus(user) {
 
 // A fetch for clients that take one.  `status` is what the latest response said:
 // null, "failed" or "conflict".
-export function watchedFetch() {
+export function watchedFetch(fetch = globalThis.fetch) {
 	const watched = async (...args) => {
 		const response = await fetch(...args);
 		watched.status = response.headers.get("x-sync-status");
-		watched.count++;
 		return response;
 	};
 	watched.status = null;
-	watched.count = 0;
 	return watched;
 }
 
