@@ -125,7 +125,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What people call.
-.PHONY: deps demo test format lint layers unit-programs
+.PHONY: deps demo test crash format lint layers unit-programs
 deps:
 	deploy/install-deps.sh test
 	tests/tools/setup.sh
@@ -136,6 +136,15 @@ demo:
 test:
 	@deploy/install-deps.sh test
 	@tests/run.sh
+
+# ROUNDS of deaths, the first with SEED, each with a seed of its own that repeats it.
+ROUNDS ?= 20
+SEED ?= $(shell date +%s)
+crash:
+	@deploy/install-deps.sh test
+	@tests/tools/setup.sh
+	@$(MAKE) -s B=build/faults
+	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
 
 format:
 	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)

@@ -393,6 +393,31 @@ enum capture_page capture_next_page(struct capture *c, uint32_t *pgno, const uin
 	return CAPTURE_PAGE;
 }
 
+/* With everything in the file, the WAL may have started over meanwhile and is not needed. */
+int capture_widen(struct capture *c)
+{
+	static const struct wal_position nowhere = { .page_size = 0 };
+
+	c->nchanged = 0;
+	c->next = 0;
+	c->last = 0;
+	c->all_above = 0;
+	if (c->now.in_file)
+		return 0;
+	switch (collect(c, &nowhere, 0)) {
+	case WAL_OK:
+		return 0;
+	case WAL_BUSY:
+	case WAL_MISFIT:
+		log_error("capture.damaged", "path=%s last_frame=%u",
+			  sqlite3_db_filename(c->wal.db, "main"), c->now.last_frame);
+		break;
+	case WAL_FAILED:
+		break;
+	}
+	return -1;
+}
+
 void capture_end(struct capture *c)
 {
 	if (c == NULL)
