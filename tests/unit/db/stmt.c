@@ -307,8 +307,9 @@ static void failed_write_to_a_full_text_table_keeps_no_snapshot(void **state)
 
 	client_run(f, "CREATE VIRTUAL TABLE page USING fts5(body)");
 	client_run(f, "CREATE TABLE t(a)");
-	struct stmt *st = client_prepare(f, "INSERT INTO page SELECT iif(value = 3, json('{'), value) "
-					    "FROM json_each('[1,2,3]')");
+	struct stmt *st =
+		client_prepare(f, "INSERT INTO page SELECT iif(value = 3, json('{'), value) "
+				  "FROM json_each('[1,2,3]')");
 	assert_int_equal(stmt_step(st, &f->e), STMT_FAILED);
 	stmt_free(st);
 	run_sql(other, "INSERT INTO t VALUES (1)");
