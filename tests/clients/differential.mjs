@@ -133,7 +133,6 @@ class Side {
 			return { stmt, want: refused("ARGS_INVALID") };
 		}
 		if (made.values.length > 0 && random.chance(0.01)) {
-			stmt.args = stmt.named_args = undefined;
 			stmt.args = [{ type: "null" }];
 			stmt.named_args = [{ name: "a", value: { type: "null" } }];
 			return { stmt, want: refused("ARGS_BOTH_POSITIONAL_AND_NAMED") };

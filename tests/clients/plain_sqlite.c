@@ -264,9 +264,8 @@ int main(void)
 {
 	char *line = NULL;
 	size_t cap = 0;
-	ssize_t len;
 
-	while ((len = getline(&line, &cap, stdin)) > 0) {
+	while (getline(&line, &cap, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		obey(line);
 		fflush(stdout);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs one of tests/clients/*.mjs against a stack of its own, see
-# tests/clients/lib/stack.mjs.  What comes out is TAP.
+# tests/clients/lib/stack.mjs.  What comes out is TAP.  By hand: `make
+# build/plain_sqlite` first.
 script=$(realpath "$1")
 . "$(dirname "$0")/../integration/lib.sh"
 scenario=$(basename "$script" .mjs)

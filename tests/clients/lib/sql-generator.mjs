@@ -281,14 +281,13 @@ function remove(w) {
 	return `DELETE FROM ${table} WHERE ${r.pick(tables[table])} ${r.pick(["=", ">", "<"])} ${w.constant()} AND ${w.expression(table, 1)}${returning(w, table)}`;
 }
 
-const dropped = ["CREATE", "DROP"];
 function define(w) {
 	const r = w.random, name = `x${r.below(3)}`;
 	return r.pick([
 		() => `CREATE TABLE ${name}(a INTEGER PRIMARY KEY CHECK (a < 1000000), b ${r.pick(types)}, c UNIQUE)`,
 		() => `CREATE TABLE IF NOT EXISTS ${name}(a, b)`,
 		() => `CREATE TABLE ${name} AS SELECT id, title FROM post`,
-		() => `${r.pick(dropped)} TABLE ${name}`,
+		() => `DROP TABLE ${name}`,
 		() => `DROP TABLE IF EXISTS ${name}`,
 		() => `ALTER TABLE ${name} ADD COLUMN d${r.below(3)} ${r.pick(["", "INT DEFAULT 3", "TEXT NOT NULL", "NOT NULL DEFAULT 'x'"])}`,
 		() => `ALTER TABLE ${name} RENAME COLUMN b TO e`,
@@ -301,7 +300,6 @@ function define(w) {
 		() => `INSERT INTO ${name} DEFAULT VALUES`,
 		() => `INSERT INTO ${name}(a, b) VALUES (${w.constant()}, ${w.constant()})`,
 		() => `SELECT * FROM ${name} ORDER BY 1`,
-		() => `DROP TABLE log2`,
 		() => `REINDEX`,
 		() => `PRAGMA user_version = ${r.below(100)}`,
 		() => `PRAGMA ${r.pick(["foreign_keys", "defer_foreign_keys", "recursive_triggers", "case_sensitive_like"])} = ${r.below(2)}`,

@@ -41,13 +41,6 @@ export async function request(user, method, path, body) {
 	return { status: response.status, headers: response.headers, body: json };
 }
 
-export async function pipeline(user, ...requests) {
-	const { status, body } = await request(user, "POST", "v2/pipeline", { requests });
-	if (status !== 200)
-		throw new Error(`${status}: ${JSON.stringify(body)}`);
-	return body.results;
-}
-
 // As a program without a look at its client's responses does it.
 export async function syncStatus(user) {
 	return (await request(user, "GET", "v1/sync")).headers.get("x-sync-status");
@@ -69,14 +62,11 @@ async function control(method, path, body) {
 	const response = await fetch(HOLDFAST_FAULTS + path, { method, body });
 	if (!response.ok)
 		throw new Error(`the fault proxy refused ${method} ${path}`);
-	return response;
 }
 
-export const store = {
+const store = {
 	fails: () => control("POST", "/rules", '[{"action":"status","status":503}]'),
-	isSilent: () => control("POST", "/rules", '[{"action":"silent"}]'),
 	heals: () => control("DELETE", "/rules"),
-	puts: async (user) => Number(await (await control("GET", `/count?method=PUT&path=/${user}/`)).text()),
 };
 
 // Waits for a condition; what it gave is returned.
