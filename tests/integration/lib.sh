@@ -94,6 +94,8 @@ clean_up() {
 	local status=$? pid
 
 	trap - EXIT
+	# Nobody may be reading what we say.
+	trap '' PIPE
 	set +e
 	[ -n "$stack" ] || exit "$status"
 	if [ -z "$finished" ]; then
