@@ -461,6 +461,24 @@ bool sandbox_begin_statement(struct sandbox *s)
 	return false;
 }
 
+static bool keeps_snapshot(const struct sandbox *s)
+{
+	return !sandbox_in_transaction(s) && sqlite3_txn_state(s->db, NULL) != SQLITE_TXN_NONE;
+}
+
+/*
+ * A write to a full-text table that fails can leave SQLite reading (3.40): the
+ * next statement would not see what other connections have committed, or be
+ * refused as behind them, and nothing could be checkpointed.
+ */
+void sandbox_end_statement(struct sandbox *s)
+{
+	if (!keeps_snapshot(s))
+		return;
+	if (run_trusted(s, "BEGIN; ROLLBACK") != SQLITE_OK || keeps_snapshot(s))
+		s->tainted = true;
+}
+
 void sandbox_begin_step(struct sandbox *s)
 {
 	forget_reasons(s);

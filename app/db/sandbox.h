@@ -82,6 +82,8 @@ void sandbox_end_setting(struct sandbox *s);
 
 /* false: the request has used up its time.  The statement's own starts with its first steps. */
 bool sandbox_begin_statement(struct sandbox *s);
+/* After it was finalized: outside of a transaction no snapshot is kept. */
+void sandbox_end_statement(struct sandbox *s);
 /* A bracket around every sqlite3_step(). */
 void sandbox_begin_step(struct sandbox *s);
 void sandbox_end_step(struct sandbox *s);

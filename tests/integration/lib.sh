@@ -96,6 +96,8 @@ clean_up() {
 	local status=$? pid
 
 	trap - EXIT
+	# Nobody may be reading what we say.
+	trap '' PIPE
 	set +e
 	[ -z "$clock" ] || rm -f "$clock"
 	[ -n "$stack" ] || exit "$status"
