@@ -33,7 +33,7 @@
 #include <time.h>
 
 enum {
-	PROGRESS_OPS = 1000, /* well below a millisecond */
+	PROGRESS_OPS = 25, /* a row or two: functions of long values take their time */
 	TEMP_DATABASES = 2, /* a sort's files, or VACUUM's, are never larger */
 	REQUEST_STATEMENTS = 4, /* a request may take as long as so many of the longest */
 	LENGTH_MIN = 1 << 20, /* a text or blob may always have so many bytes */

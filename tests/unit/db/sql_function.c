@@ -56,7 +56,7 @@ static void time_grows_with_the_length_only(void **state)
 		      "replace(hex(zeroblob(260000)),'0','a') || 'b')");
 	client_run(c, "SELECT length(replace(replace(hex(zeroblob(520000)),'0','a'),"
 		      "replace(hex(zeroblob(130000)),'0','a') || 'b', ''))");
-	assert_in_range(clock_mono_ms() - began_ms, 0, 500);
+	assert_in_range(clock_mono_ms() - began_ms, 0, 3000);
 }
 
 static void result_that_is_too_long_is_an_error(void **state)
