@@ -1,7 +1,8 @@
 /*
- * Four means: the authorizer says what may be prepared, sqlite3_limit() how
- * large it may be, the progress handler how long it may run, and defensive
- * mode keeps the database's own bookkeeping out of reach.
+ * The authorizer says what may be prepared, sqlite3_limit() how large it may
+ * be, the progress handler how long it may run, a share of the heap and of the
+ * temporary files what it may take, and defensive mode keeps the database's own
+ * bookkeeping out of reach.
  *
  * The authorizer also learns what a statement is made of, which SQLite has no
  * question for.  It is called for SQL that SQLite runs by itself, too: VACUUM
@@ -17,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/heap.h"
 #include "db/rules.h"
 #include "db/sql_function.h"
 #include "db/temp_space.h"
@@ -54,7 +56,7 @@ struct sandbox {
 	unsigned seen;
 	int64_t statement_until; /* 0: not started yet */
 	int64_t request_until; /* 0: outside of a request */
-	int64_t memory; /* bytes a statement may take */
+	struct heap_share heap; /* of one step */
 	bool watched;
 	timer_t watch; /* set while watched */
 	char denial[DENIAL_MAX];
@@ -336,7 +338,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	s->limits = *limits;
 	s->writes = true;
 	set_limits(db, limits);
-	s->memory =
+	s->heap.most =
 		MEMORY_MIN + MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
 	temp->most = TEMP_DATABASES * limits->max_db_bytes;
 	sql_function_register(db);
@@ -457,20 +459,17 @@ static void forget_reasons(struct sandbox *s)
 	s->temp->exceeded = false;
 }
 
-/*
- * SQLite knows a limit of memory for the whole process only.  Between these two,
- * a thread that works for somebody else and is refused memory tries later.
- */
 static void begin_bounds(struct sandbox *s)
 {
 	forget_reasons(s);
 	temp_space_charge(s->temp);
-	sqlite3_hard_heap_limit64(sqlite3_memory_used() + s->memory);
+	s->heap.used = 0;
+	heap_charge(&s->heap);
 }
 
 static void end_bounds(void)
 {
-	sqlite3_hard_heap_limit64(0);
+	heap_charge(NULL);
 	temp_space_charge(NULL);
 }
 
@@ -565,7 +564,7 @@ const char *sandbox_overflow(struct sandbox *s, int rc)
 	else if (rc == SQLITE_NOMEM)
 		(void)snprintf(s->overflow, sizeof s->overflow,
 			       "the statement takes more than %lld bytes of memory",
-			       (long long)s->memory);
+			       (long long)s->heap.most);
 	else
 		return NULL;
 	return s->overflow;

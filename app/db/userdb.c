@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "db/heap.h"
 #include "db/sandbox.h"
 #include "db/temp_space.h"
 #include "db/wal.h"
@@ -70,6 +71,7 @@ static unsigned char *empty_image(sqlite3_int64 *len)
 	unsigned char *image = NULL;
 	struct sqlite3 *memory = NULL;
 
+	heap_init();
 	if (sqlite3_open_v2(":memory:", &memory, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
 	    sqlite3_exec(memory, first_page, NULL, NULL, NULL) == SQLITE_OK)
 		image = sqlite3_serialize(memory, "main", len, 0);
@@ -300,6 +302,7 @@ enum userdb_result userdb_open(const char *path, enum userdb_role role,
 	struct stat st;
 
 	*out = NULL;
+	heap_init();
 	int rc = sqlite3_open_v2(path, &u->db, flags, temp_space_vfs());
 	if ((rc & 0xff) == SQLITE_CANTOPEN && stat(path, &st) < 0 && errno == ENOENT)
 		result = USERDB_ABSENT;

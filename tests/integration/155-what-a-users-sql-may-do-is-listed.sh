@@ -36,7 +36,7 @@ expect_status 200
 refused "SELECT * FROM v" SQLITE_AUTH 'not allowed here: sqlite_log'
 execute alice "CREATE TRIGGER g AFTER INSERT ON note BEGIN SELECT load_extension(new.text); END"
 expect_status 200
-refused "INSERT INTO note VALUES ('x')" SQLITE_UNKNOWN 'unsafe use of load_extension()'
+refused "INSERT INTO note VALUES ('x')" SQLITE_AUTH 'not allowed here: load_extension'
 # With all of that in it the database is pushed and comes back.
 wait_until 10 sync_clean alice
 expect_restored_equals_local alice
