@@ -40,7 +40,8 @@ enum {
 	REQUEST_STATEMENTS = 4, /* a request may take as long as so many of the longest */
 	LENGTH_MIN = 1 << 20, /* a text or blob may always have so many bytes */
 	MEMORY_MIN = 64 << 20, /* what a statement may always take, */
-	MEMORY_VALUES = 4, /* and so many of the longest values beside it */
+	MEMORY_VALUES = 4, /* so many of the longest values beside it, */
+	MEMORY_SQL = 32, /* and an INSERT of short rows, so many times its text */
 	DENIAL_MAX = 100,
 };
 
@@ -338,8 +339,8 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	s->limits = *limits;
 	s->writes = true;
 	set_limits(db, limits);
-	s->heap.most =
-		MEMORY_MIN + MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
+	s->heap.most = MEMORY_MIN + MEMORY_SQL * (int64_t)limits->max_sql_bytes +
+		       MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
 	temp->most = TEMP_DATABASES * limits->max_db_bytes;
 	sql_function_register(db);
 	drop_modules(db);

@@ -456,7 +456,7 @@ static void memory_of_a_statement_is_limited(void **state)
 	for (int i = 0; i < 100; i++)
 		buf_add_text(&sql, ", randomblob(1000000)");
 	refuse(f, sql.data, "SQLITE_NOMEM",
-	       "the statement takes more than 71303168 bytes of memory");
+	       "the statement takes more than 74503168 bytes of memory");
 	buf_release(&sql);
 	assert_false(sandbox_tainted(f->sandbox));
 	allow(f, "CREATE TABLE t(a)");
