@@ -149,11 +149,12 @@ static int find_algorithm(const EVP_PKEY *pair, enum jwk_algorithm *out, char *w
 	return -1;
 }
 
-/* A point that is not on its curve, an even exponent, and the like. */
-static bool is_sound(EVP_PKEY *pair)
+/* Not a point off its curve, an even exponent, halves that do not go together, and the like. */
+static bool is_sound(EVP_PKEY *pair, bool is_private)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pair, NULL);
-	bool sound = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
+	bool sound = ctx != NULL &&
+		     (is_private ? EVP_PKEY_check(ctx) : EVP_PKEY_public_check(ctx)) == 1;
 
 	EVP_PKEY_CTX_free(ctx);
 	return sound;
@@ -170,7 +171,7 @@ static struct jwk *make_pair(EVP_PKEY *pair, bool is_private, char *why, size_t 
 	}
 	if (find_algorithm(pair, &algorithm, why, why_size) < 0)
 		goto fail;
-	if (!is_sound(pair)) {
+	if (!is_sound(pair, is_private)) {
 		say(why, why_size, "the key is not sound");
 		goto fail;
 	}

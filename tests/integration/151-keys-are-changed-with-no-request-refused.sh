@@ -3,7 +3,7 @@
 # and after the old one is taken away its tokens are not; a reload with keys that are of
 # no use changes nothing; `check` lists the keys and no secret.
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE='file'
 start_stack
 jose key ES256 old 2026-01
 jose key ES256 new 2026-02

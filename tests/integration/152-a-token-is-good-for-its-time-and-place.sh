@@ -3,7 +3,7 @@
 # configured, "a":"ro" reads only; what is wrong with a token is told by two codes, and
 # it has cost no look at a database.
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE='file'
 export HOLDFAST_JWT_LEEWAY_S=60
 start_stack
 jose key ES256 key
@@ -66,7 +66,7 @@ restart_holdfast
 execute carol 'SELECT 1'
 expect_status 200
 
-[ ! -e "$(data)"/users/*/bob ] || fail "a token that is not valid has made a database"
+expect_no_database bob
 # No token in a log, whole or in part.
 ! grep -rqF -e "${reader:0:60}" -e "${reader##*.}" "$stack/here/holdfast.log" "$stack/here/nginx-error.log" ||
 	fail "a token is in a log"

@@ -2,7 +2,7 @@
 # Goal: tokens that are too long, too deep, cut or garbage get the same 401 as any other,
 # no worker dies of them, and others are served meanwhile.
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE='file'
 start_stack
 jose key RS256 key one
 jq -s '{keys: .}' "$stack/key.pub.jwk" >"$stack/jwks"

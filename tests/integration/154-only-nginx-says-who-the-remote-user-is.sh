@@ -2,7 +2,7 @@
 # Goal: with HOLDFAST_AUTH=remote_user the user is the one whose password nginx has
 # checked, whatever headers a client sends, and also where no password is asked for.
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE='file'
 export HOLDFAST_AUTH=remote_user
 start_stack
 execute alice 'CREATE TABLE secret(text)'

@@ -683,6 +683,12 @@ expect_token_refused() {
 	expect_json . "{\"message\":\"$message\",\"code\":\"$code\",\"error\":\"$message\"}"
 }
 
+expect_no_database() {
+	local found=("$(data)"/users/*/"$1")
+
+	[ ! -e "${found[0]}" ] || fail "$1 has a database"
+}
+
 # ---- streams
 
 # stream_begin USER REQUESTS...: a new stream; its baton in BATON, '' when it is closed.
