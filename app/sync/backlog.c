@@ -62,6 +62,13 @@ static void disarm(struct backlog *b, bool was_armed)
 	backlog_save(b);
 }
 
+/* By which a WAL with new salts is known to be the next one, see capture.c. */
+static void note_file(struct backlog *b)
+{
+	b->record.position.file_ns = wal_file_ns(b->db_path);
+	backlog_save(b);
+}
+
 void backlog_checkpoint(struct backlog *b)
 {
 	bool was_armed = b->record.position.armed;
@@ -75,6 +82,7 @@ void backlog_checkpoint(struct backlog *b)
 	switch (result) {
 	case CHECKPOINT_DONE:
 		FAULT("push.after_checkpoint");
+		note_file(b);
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, b->account->id.text,
 			  b->record.position.frame);
 		break;
@@ -156,7 +164,9 @@ void backlog_shorten(struct backlog *b)
 	enum checkpoint_result result =
 		wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b);
 	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
-	if (result == CHECKPOINT_LATER)
+	if (result == CHECKPOINT_DONE)
+		note_file(b);
+	else if (result == CHECKPOINT_LATER)
 		disarm(b, false);
 	spool_keep_only(b->spool_dir, b->record.spool_first, b->record.spool_last);
 }
