@@ -119,7 +119,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What people call.
-.PHONY: deps demo test soak format lint layers unit-programs
+.PHONY: deps demo test crash soak format lint layers unit-programs
 deps:
 	deploy/install-deps.sh test
 	tests/tools/setup.sh
@@ -130,6 +130,15 @@ demo:
 test:
 	@deploy/install-deps.sh test
 	@tests/run.sh
+
+# ROUNDS of deaths, the first with SEED, each with a seed of its own that repeats it.
+ROUNDS ?= 20
+SEED ?= $(shell date +%s)
+crash:
+	@deploy/install-deps.sh test
+	@tests/tools/setup.sh
+	@$(MAKE) -s B=build/faults
+	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
 
 # What is too large for every day: scenarios at their full size, some minutes.
 soak: all

@@ -103,22 +103,26 @@ static void note_end(struct restore *r, void *owner)
 	*(bool *)owner = true;
 }
 
-static struct restore *start(struct store *store, const struct wanted *w, int fd,
-			     const char *spill_dir, bool *ended)
+static struct restore *start(struct store *store, struct tasks *tasks, const struct wanted *w,
+			     int fd, const char *spill_dir, bool *ended)
 {
 	if (w->at != NULL)
-		return restore_start_at(store, &w->user, w->at_ms, fd, spill_dir, note_end, ended);
-	return restore_start(store, &w->user, w->txid, fd, spill_dir, note_end, ended);
+		return restore_start_at(store, tasks, &w->user, w->at_ms, fd, spill_dir, note_end,
+					ended);
+	return restore_start(store, tasks, &w->user, w->txid, fd, spill_dir, note_end, ended);
 }
 
 static struct restored fetch(struct store *store, const struct wanted *w, int fd,
 			     const char *spill_dir)
 {
 	bool ended = false, shown = isatty(STDERR_FILENO) != 0;
-	struct restore *r = start(store, w, fd, spill_dir, &ended);
+	struct tasks tasks;
+
+	tasks_init(&tasks);
+	struct restore *r = start(store, &tasks, w, fd, spill_dir, &ended);
 
 	while (!ended) {
-		store_run(store, PROGRESS_MS);
+		store_run(store, tasks_run(&tasks) ? 0 : PROGRESS_MS);
 		if (shown)
 			show_progress(restore_outcome(r));
 	}

@@ -1,18 +1,35 @@
+/*
+ * holdfast serve
+ *
+ * Two options are for the master itself, which gives them to the program that
+ * is to go on in its place: see proc/takeover.h.
+ */
 #include "cmd.h"
 
 #include "base/file.h"
 #include "config.h"
+#include "http/jwt.h"
 #include "state/node.h"
+#include "store/object.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* How long a running request of a worker may last after its master was killed. */
 enum { ORPHANS_WAIT_MS = 5000 };
+
+enum serve_mode {
+	SERVE_AFRESH,
+	SERVE_TAKEOVER, /* in this process another program was the master */
+	SERVE_TRIAL, /* only find out whether SERVE_TAKEOVER would work */
+};
 
 /* No copy of the memory, which holds keys, goes to disk or to another process. */
 static int forbid_dumps(void)
@@ -42,8 +59,9 @@ static int64_t longest_request_ms(const struct config *c)
 	return c->server.limits.statement_ms + c->server.limits.lock_wait_ms;
 }
 
-static int serve(struct config *c)
+static int run_master(struct config *c, const struct node *node, const struct takeover *before)
 {
+	char program[PATH_MAX];
 	struct worker_config worker = {
 		.log = c->log,
 		/* The rest is for closing down, before the master loses patience. */
@@ -51,30 +69,145 @@ static int serve(struct config *c)
 		.server = &c->server,
 		.sync = &c->sync,
 	};
+	const struct master_self self = { program, node, before };
+
+	if (takeover_program(program, sizeof program) < 0)
+		return -1;
+	c->sync.node = node->id;
+	return master_run(&c->pool, &worker, &self);
+}
+
+static int serve_afresh(struct config *c)
+{
 	struct node node = NODE_INIT;
 
 	if (file_make_dirs(c->data, 0700) < 0)
 		return -1;
 	if (node_claim(c->data, ORPHANS_WAIT_MS + longest_request_ms(c), &node) < 0)
 		return -1;
-	c->sync.node = node.id;
-	int result = master_run(&c->pool, &worker);
+	int result = run_master(c, &node, NULL);
 	node_release(&node);
 	return result;
 }
 
+static int read_takeover(const struct config *c, int fd, struct takeover *out)
+{
+	if (takeover_read(fd, out) < 0)
+		return -1;
+	return takeover_fits(out, c->pool.socket, c->pool.nsockets, c->data) ? 0 : -1;
+}
+
+/* Should this fail, the workers go with this process, and a service manager starts anew. */
+static int serve_on(struct config *c, int fd)
+{
+	struct takeover before;
+
+	if (read_takeover(c, fd, &before) < 0)
+		return -1;
+	takeover_inherit(&before);
+	close(fd);
+	struct node node = { before.node, before.node_fd };
+	int result = run_master(c, &node, &before);
+	node_release(&node);
+	return result;
+}
+
+static int try_key(const struct config *c)
+{
+	char why[256];
+
+	if (c->server.auth != AUTH_JWT)
+		return 0;
+	struct jwt_key *key = jwt_key_read(c->jwt_key_file, why, sizeof why);
+	if (key == NULL) {
+		log_error("jwt_key.refused", "path=%s why=\"%s\"", c->jwt_key_file, why);
+		return -1;
+	}
+	jwt_key_free(key);
+	return 0;
+}
+
+static int try_store(const struct config *c)
+{
+	char why[256];
+	struct store *store = store_new(&c->sync.store, why, sizeof why);
+
+	if (store == NULL) {
+		log_error("store.failed", "why=\"%s\"", why);
+		return -1;
+	}
+	store_free(store);
+	return 0;
+}
+
+/* All that a worker of this program could stumble over at its start. */
+static int try_takeover(const struct config *c, int fd)
+{
+	struct takeover before;
+
+	if (read_takeover(c, fd, &before) < 0 || try_key(c) < 0)
+		return -1;
+	return try_store(c);
+}
+
+static int parse_descriptor(const char *text)
+{
+	char *end;
+	unsigned long fd = strtoul(text, &end, 10);
+
+	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && fd <= INT_MAX ? (int)fd : -1;
+}
+
+static int parse_arguments(int argc, char **argv, enum serve_mode *mode, int *fd)
+{
+	static const char *const option[] = {
+		[SERVE_TAKEOVER] = "--takeover=",
+		[SERVE_TRIAL] = "--try-takeover=",
+	};
+
+	*mode = SERVE_AFRESH;
+	if (argc == 1)
+		return 0;
+	for (int i = SERVE_TAKEOVER; argc == 2 && i <= SERVE_TRIAL; i++) {
+		size_t len = strlen(option[i]);
+		if (strncmp(argv[1], option[i], len) != 0)
+			continue;
+		*mode = (enum serve_mode)i;
+		*fd = parse_descriptor(argv[1] + len);
+		return *fd < 0 ? -1 : 0;
+	}
+	return -1;
+}
+
+static int serve(struct config *c, enum serve_mode mode, int fd)
+{
+	raise_descriptor_limit();
+	if (forbid_dumps() < 0)
+		return -1;
+	switch (mode) {
+	case SERVE_AFRESH:
+		return serve_afresh(c);
+	case SERVE_TAKEOVER:
+		return serve_on(c, fd);
+	case SERVE_TRIAL:
+		return try_takeover(c, fd);
+	}
+	abort();
+}
+
 int cmd_serve(int argc, char **argv)
 {
+	enum serve_mode mode;
 	struct config c;
+	int fd = -1;
 
-	if (argc != 1)
+	if (parse_arguments(argc, argv, &mode, &fd) < 0)
 		return cmd_usage(argv[0]);
 	if (config_load(CONFIG_STORE | CONFIG_AUTH, &c) < 0)
 		return CMD_USAGE;
-	log_init(c.log, "master");
+	log_init(c.log, mode == SERVE_TRIAL ? "trial" : "master");
 	umask(077);
-	raise_descriptor_limit();
-	int result = forbid_dumps() < 0 || serve(&c) < 0 ? CMD_FAILED : CMD_OK;
+	int result = serve(&c, mode, fd) < 0 ? CMD_FAILED : CMD_OK;
 	config_release(&c);
 	return result;
 }

@@ -108,6 +108,19 @@ static void put_workers(struct json_writer *j, const struct table *t)
 	json_close_array(j);
 }
 
+static void put_store(struct json_writer *j, const struct table *t)
+{
+	const struct store_words *words = table_store(t);
+
+	json_key(j, "store");
+	json_open_object(j);
+	json_key(j, "down");
+	json_put_bool(j, words->down_since_ms != 0);
+	json_key(j, "gaps");
+	json_put_int(j, (int64_t)words->gaps);
+	json_close_object(j);
+}
+
 static void put_user(struct json_writer *j, const struct row *row)
 {
 	const struct slot_view *v = &row->view;
@@ -139,6 +152,7 @@ static void print_json(const struct table *t, const struct rows *rows)
 
 	json_open_object(j);
 	put_workers(j, t);
+	put_store(j, t);
 	json_key(j, "users");
 	json_open_array(j);
 	for (size_t i = 0; i < rows->count; i++)

@@ -80,10 +80,14 @@ static struct restored restore_into(const struct verify *v, const struct user_id
 				    int fd)
 {
 	bool ended = false;
-	struct restore *r = restore_start(v->store, id, txid, fd, v->data, note_end, &ended);
+	struct tasks tasks;
+
+	tasks_init(&tasks);
+	struct restore *r =
+		restore_start(v->store, &tasks, id, txid, fd, v->data, note_end, &ended);
 
 	while (!ended)
-		store_run(v->store, TURN_MS);
+		store_run(v->store, tasks_run(&tasks) ? 0 : TURN_MS);
 	struct restored result = *restore_outcome(r);
 	restore_free(r);
 	return result;

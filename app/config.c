@@ -208,6 +208,7 @@ static struct sync_config make_sync(const struct config *c, struct setting *set)
 		.max_open = SYNC_OPEN_MAX,
 		.on_conflict = (enum slot_keep)set[VARIABLE_ON_CONFLICT].number,
 		.max_wal_bytes = set[VARIABLE_MAX_WAL_BYTES].number,
+		.retention_ms = set[VARIABLE_RETENTION_S].number * 1000,
 	};
 }
 

@@ -211,7 +211,6 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "86400",
 		.min = 0,
 		.max = INT64_C(10) * 366 * 86400,
-		.unused = true,
 		.meaning = "how long superseded objects stay",
 	},
 	[VARIABLE_ON_CONFLICT] = {
@@ -226,7 +225,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.kind = KIND_BYTES,
 		.standard = "1GiB",
 		.min = 64 * KIB,
-		.max = 1024 * GIB,
+		.max = 4 * GIB, /* a snapshot of it fits a single PUT, of 5 GiB at most */
 		.meaning = "quota of one user",
 	},
 	[VARIABLE_MAX_BODY_BYTES] = {

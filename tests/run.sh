@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_stages=(format layers shell cppcheck clang-tidy units fuzz proxy integration clients)
+all_stages=(format layers shell cppcheck clang-tidy units fuzz proxy integration clients crash)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -203,7 +203,11 @@ stage_clients() {
 	two_at_a_time tests/tools/client.sh -- tests/clients/*.mjs
 }
 
-# Always another story; the seed is in what it says, should it fail.
+# Seeds that take little time and lead to many a place.  `make crash` has others.
+stage_crash() {
+	check "five rounds of crashes" timeout -k 20 300 make -s crash ROUNDS=5 SEED=34
+}
+
 # ---- all of it
 
 run_stage() {

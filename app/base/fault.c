@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -37,13 +38,21 @@ static bool takes_all_along(const char *wish)
 	return all != NULL && all[strlen(":all")] == '\0' && getpgrp() == getppid();
 }
 
+/* The file stays open until SIGKILL closes it. */
+static bool is_first(void)
+{
+	const char *path = getenv("FAULT_ONCE");
+
+	return path == NULL || open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0;
+}
+
 void fault_point(const char *name)
 {
 	const char *wish = getenv("FAULT");
 
 	if (wish == NULL || !is_meant(wish, name))
 		return;
-	if (++arrivals != wanted_arrival(wish))
+	if (++arrivals != wanted_arrival(wish) || !is_first())
 		return;
 	log_warn("fault.kills", "point=%s", name);
 	if (takes_all_along(wish))

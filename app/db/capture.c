@@ -86,17 +86,14 @@ static enum route route_from(const struct wal_position *from, const struct wal_i
 		return ROUTE_WHOLE;
 	if (from->page_size != now->page_size)
 		return ROUTE_GAP;
-	if (from->frame == 0 && from->file_ns != now->file_ns)
-		return ROUTE_GAP;
 	if (now->last_frame == 0) {
-		bool complete = from->frame == 0 || (from->armed && !now->wal_is_cut);
+		bool kept = from->armed && from->file_ns == 0 && !now->wal_is_cut;
+		bool complete = kept || wal_comes_next(from, now->file_ns, NULL);
 		return complete && from->npages == now->npages ? ROUTE_NONE : ROUTE_GAP;
 	}
-	if (from->frame == 0)
-		return ROUTE_ANEW;
-	if (memcmp(from->salt, now->salt, sizeof from->salt) == 0)
+	if (from->frame > 0 && memcmp(from->salt, now->salt, sizeof from->salt) == 0)
 		return route_within(from, now);
-	return from->armed && wal_salt_follows(from->salt, now->salt) ? ROUTE_ANEW : ROUTE_GAP;
+	return wal_comes_next(from, now->file_ns, now->salt) ? ROUTE_ANEW : ROUTE_GAP;
 }
 
 static struct wal_position position_of(const struct wal_index *now)
@@ -107,7 +104,7 @@ static struct wal_position position_of(const struct wal_index *now)
 		.page_size = now->page_size,
 		.npages = now->npages,
 		.armed = now->last_frame > 0 && now->in_file,
-		.file_ns = now->last_frame > 0 ? 0 : now->file_ns,
+		.file_ns = now->in_file ? now->file_ns : 0,
 	};
 
 	memcpy(p.salt, now->salt, sizeof p.salt);
@@ -396,6 +393,31 @@ enum capture_page capture_next_page(struct capture *c, uint32_t *pgno, const uin
 	return CAPTURE_PAGE;
 }
 
+/* With everything in the file, the WAL may have started over meanwhile and is not needed. */
+int capture_widen(struct capture *c)
+{
+	static const struct wal_position nowhere = { .page_size = 0 };
+
+	c->nchanged = 0;
+	c->next = 0;
+	c->last = 0;
+	c->all_above = 0;
+	if (c->now.in_file)
+		return 0;
+	switch (collect(c, &nowhere, 0)) {
+	case WAL_OK:
+		return 0;
+	case WAL_BUSY:
+	case WAL_MISFIT:
+		log_error("capture.damaged", "path=%s last_frame=%u",
+			  sqlite3_db_filename(c->wal.db, "main"), c->now.last_frame);
+		break;
+	case WAL_FAILED:
+		break;
+	}
+	return -1;
+}
+
 void capture_end(struct capture *c)
 {
 	if (c == NULL)
@@ -453,7 +475,10 @@ static enum capture_result position_at(struct wal *w, const uint8_t salt[8], uin
 	*out = position_of(&now);
 	out->frame = frame;
 	out->npages = f.npages;
-	out->armed = out->armed && frame == now.last_frame;
+	if (frame < now.last_frame) {
+		out->armed = false;
+		out->file_ns = 0;
+	}
 	memcpy(out->sum, f.sum, sizeof out->sum);
 	return CAPTURE_PAGES;
 }

@@ -9,6 +9,7 @@
  *
  *	capture_begin()		-> CAPTURE_PAGES: a read transaction is open
  *	capture_next_page()	ascending, until CAPTURE_LAST
+ *	capture_widen()		the same moment once more, but all pages
  *	capture_end()		always; the capture is gone
  *	... upload; then the position may be stored
  *	wal_checkpoint()	of checkpoint.h, when that position is still the end
@@ -63,6 +64,11 @@ enum capture_page {
 };
 /* `page` (of capture_position()->page_size bytes) is valid until the next call. */
 enum capture_page capture_next_page(struct capture *c, uint32_t *pgno, const uint8_t **page);
+/*
+ * From here on it is a whole capture of the same position, from its first page.
+ * -1: already logged.
+ */
+int capture_widen(struct capture *c);
 void capture_end(struct capture *c);
 
 /*

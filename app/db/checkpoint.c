@@ -1,7 +1,13 @@
 /*
  * A connection cannot checkpoint inside a transaction of its own, so there are
- * two: one holds SQLite's write lock, the other copies.  No writer runs at the
- * same time, so what is copied is what was compared with the position, and the
+ * two: one keeps a bound, the other copies.
+ *
+ *	a reader bounds	what is copied ends where its transaction does, at
+ *			frames that are safe elsewhere; writers go on
+ *	a writer bounds	nobody commits meanwhile; for the rest of a busy WAL
+ *
+ * SQLite lets a writer start the WAL over only when every frame is copied, and
+ * nobody else copies.  So the WAL cannot start over while we do, and the
  * writer-against-checkpoint bug of SQLite 3.7.0 to 3.51.2 has no chance.
  *
  * The position is armed before the first page is copied.  The other way round,
@@ -62,7 +68,7 @@ static enum checkpoint_result result_of(enum wal_result result)
 	return CHECKPOINT_FAILED;
 }
 
-/* What has to be done with the write lock held before a page is copied. */
+/* What has to be done before a page is copied. */
 struct before_copy {
 	const struct wal_position *at; /* must be the end, unless secure() sees to what is not */
 	int (*arm)(void *owner);
@@ -86,8 +92,8 @@ static bool is_empty_as_expected(const struct wal_position *at)
 	return at == NULL || at->frame == 0 || at->armed;
 }
 
-static enum checkpoint_result checkpoint_locked(struct wal *w, struct userdb *copier,
-						const struct before_copy *b)
+static enum checkpoint_result copy_within(struct wal *w, struct userdb *copier,
+					  const struct before_copy *b)
 {
 	struct wal_index now;
 
@@ -105,13 +111,23 @@ static enum checkpoint_result checkpoint_locked(struct wal *w, struct userdb *co
 	return result;
 }
 
+static enum checkpoint_result copy_beside(struct userdb *u, enum wal_lock lock,
+					  struct userdb *copier, const struct before_copy *b)
+{
+	struct wal w;
+
+	enum checkpoint_result result = result_of(wal_begin(u, lock, &w));
+	if (result == CHECKPOINT_DONE)
+		result = copy_within(&w, copier, b);
+	wal_end(&w);
+	return result;
+}
+
 static enum checkpoint_result checkpoint(struct userdb *u, const char *path,
 					 const struct before_copy *b)
 {
 	struct userdb *copier = NULL;
-	struct wal w;
 
-	/* Opened first: writers wait from the next call on. */
 	switch (userdb_open(path, USERDB_INTERNAL, NULL, &copier)) {
 	case USERDB_OK:
 		break;
@@ -123,10 +139,9 @@ static enum checkpoint_result checkpoint(struct userdb *u, const char *path,
 	case USERDB_FAILED:
 		return CHECKPOINT_FAILED;
 	}
-	enum checkpoint_result result = result_of(wal_begin(u, WAL_WRITE, &w));
-	if (result == CHECKPOINT_DONE)
-		result = checkpoint_locked(&w, copier, b);
-	wal_end(&w);
+	enum checkpoint_result result = copy_beside(u, WAL_READ, copier, b);
+	if (result == CHECKPOINT_LATER && b->secure != NULL)
+		result = copy_beside(u, WAL_WRITE, copier, b);
 	userdb_close(copier);
 	return result;
 }

@@ -18,9 +18,9 @@ enum checkpoint_result {
 
 /*
  * Copies the WAL into the database file, if `at` is still its end.  arm() is
- * called with the write lock held, just before, and must store that at->armed
- * is now true; -1 from it ends with CHECKPOINT_FAILED.  No network in here:
- * the user's writers wait for it, at most lock_wait_ms.
+ * called just before and must store that at->armed is now true; -1 from it ends
+ * with CHECKPOINT_FAILED.  The user's writers go on meanwhile; what they add is
+ * not copied, and the result then is CHECKPOINT_LATER.
  *
  * `u` is USERDB_INTERNAL, without a transaction, and has `path` open.  With
  * nothing in the WAL there is nothing to do, and arm() is not called.
@@ -32,7 +32,9 @@ enum checkpoint_result wal_checkpoint(struct userdb *u, const char *path,
 /*
  * For a user who never pauses, so that no position is the end for long enough.
  * secure() is called instead of arm(), with a connection to capture the rest
- * through; after 0 from it everything in the WAL must be safe elsewhere.
+ * through; after 0 from it everything in the WAL must be safe elsewhere and the
+ * position there armed.  It is called once while writers go on and once more,
+ * for what they added, while they wait: no network in there.
  */
 enum checkpoint_result wal_checkpoint_busy(struct userdb *u, const char *path,
 					   int (*secure)(void *owner, struct userdb *reader),

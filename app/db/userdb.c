@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "db/sandbox.h"
+#include "db/wal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,6 +23,8 @@ struct userdb {
 	struct sqlite3 *db;
 	struct sandbox *sandbox;
 	uint64_t ncommits;
+	int64_t page_size; /* USERDB_CLIENT */
+	int64_t wal_bytes;
 };
 
 static enum userdb_result file_failed(const char *call, const char *path)
@@ -138,9 +141,10 @@ static int count_commit(void *owner, struct sqlite3 *db, const char *name, int n
 	struct userdb *u = owner;
 
 	(void)db;
-	(void)nframes;
-	if (strcmp(name, "main") == 0)
+	if (strcmp(name, "main") == 0) {
 		u->ncommits++;
+		u->wal_bytes = nframes * (u->page_size + WAL_FRAME_LEN);
+	}
 	return SQLITE_OK;
 }
 
@@ -177,20 +181,20 @@ static enum userdb_result ensure_wal_mode(struct sqlite3 *db, const char *path)
 	return result_of(rc, "journal_mode=WAL", path);
 }
 
-static int limit_size(struct sqlite3 *db, int64_t max_db_bytes)
+static int limit_size(struct userdb *u, int64_t max_db_bytes)
 {
 	static const int64_t most_pages = 0xfffffffe;
 	char answer[24];
 	char pragma[64];
 
-	int rc = ask(db, "PRAGMA page_size", sizeof answer, answer);
-	int64_t page_size = strtoll(answer, NULL, 10);
-	if (rc != SQLITE_OK || page_size <= 0)
+	int rc = ask(u->db, "PRAGMA page_size", sizeof answer, answer);
+	u->page_size = strtoll(answer, NULL, 10);
+	if (rc != SQLITE_OK || u->page_size <= 0)
 		return rc;
-	int64_t npages = max_db_bytes / page_size;
+	int64_t npages = max_db_bytes / u->page_size;
 	npages = npages < 1 ? 1 : npages > most_pages ? most_pages : npages;
 	(void)snprintf(pragma, sizeof pragma, "PRAGMA max_page_count=%lld", (long long)npages);
-	return ask(db, pragma, sizeof answer, answer);
+	return ask(u->db, pragma, sizeof answer, answer);
 }
 
 /* Before anything is read: a connection that read and is closed checkpoints. */
@@ -225,7 +229,7 @@ static enum userdb_result configure(struct userdb *u, const char *path, enum use
 	if (rc == SQLITE_OK && role == USERDB_CLIENT)
 		rc = sqlite3_exec(u->db, "PRAGMA foreign_keys=ON", NULL, NULL, NULL);
 	if (rc == SQLITE_OK && role == USERDB_CLIENT)
-		rc = limit_size(u->db, limits->max_db_bytes);
+		rc = limit_size(u, limits->max_db_bytes);
 	if (rc != SQLITE_OK)
 		return result_of(rc, "pragma", path);
 	if (role == USERDB_CLIENT)
@@ -282,6 +286,11 @@ struct sandbox *userdb_sandbox(struct userdb *u)
 uint64_t userdb_commits(const struct userdb *u)
 {
 	return u->ncommits;
+}
+
+int64_t userdb_wal_bytes(const struct userdb *u)
+{
+	return u->wal_bytes;
 }
 
 bool userdb_is_clean(const struct userdb *u)

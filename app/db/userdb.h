@@ -67,6 +67,8 @@ struct sandbox *userdb_sandbox(struct userdb *u); /* NULL for USERDB_INTERNAL */
 
 /* How many commits of this connection have added to the WAL since it was opened. */
 uint64_t userdb_commits(const struct userdb *u);
+/* The WAL that the last of them left. */
+int64_t userdb_wal_bytes(const struct userdb *u);
 
 /* Nothing that a user did would be found by the next request: the handle may be used again. */
 bool userdb_is_clean(const struct userdb *u);

@@ -133,6 +133,13 @@ static enum served failed(struct exchange *x, const struct slot_view *v)
 	return SERVE_DONE;
 }
 
+/* Whoever has waited finds no room again only when the worker ends. */
+static bool wait_is_over(const struct service *s, const struct exchange *x)
+{
+	return clock_mono_ms() >= x->arrived_ms + SYNC_WAIT_MS ||
+	       (x->wait.rounds > 0 && !s->may_park);
+}
+
 /* wait.goal is what was committed when the request came; it is set with the first call. */
 enum served serve_sync_post(struct service *s, struct exchange *x)
 {
@@ -153,7 +160,7 @@ enum served serve_sync_post(struct service *s, struct exchange *x)
 	/* An attempt ended meanwhile and this is what came of it. */
 	if (x->wait.rounds > 0 && v.failed_since_ms != 0 && v.ended != x->wait.seen)
 		return failed(x, &v);
-	if (clock_mono_ms() >= x->arrived_ms + SYNC_WAIT_MS)
+	if (wait_is_over(s, x))
 		return failed(x, &v);
 	if (!s->may_park)
 		return refuse(x, HTTP_UNAVAILABLE, "BUSY", "too many requests are waiting");
@@ -214,7 +221,7 @@ enum served serve_sync_resolve(struct service *s, struct exchange *x)
 	}
 	if (x->wait.rounds > 0 && v.ended != x->wait.seen)
 		return failed(x, &v);
-	if (clock_mono_ms() >= x->arrived_ms + SYNC_WAIT_MS)
+	if (wait_is_over(s, x))
 		return failed(x, &v);
 	if (!s->may_park)
 		return refuse(x, HTTP_UNAVAILABLE, "BUSY", "too many requests are waiting");

@@ -426,9 +426,25 @@ void server_run(struct server *s, const volatile sig_atomic_t *stopping, const s
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	serve_until(s, stopping, unblocked);
-	while (!TAILQ_EMPTY(&s->parked)) {
-		poll(NULL, 0, PARKED_LOOK_MS);
-		look_at_parked(s);
-	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+bool server_look(struct server *s)
+{
+	look_at_parked(s);
+	return !TAILQ_EMPTY(&s->parked);
+}
+
+/* With no room for anybody who waits, their handlers say what they have to say now. */
+void server_end(struct server *s)
+{
+	struct call *c;
+
+	s->max_parked = 0;
+	while ((c = TAILQ_FIRST(&s->parked)) != NULL) {
+		TAILQ_REMOVE(&s->parked, c, link);
+		s->nparked--;
+		run(s, c);
+	}
+	log_request("");
 }

@@ -18,6 +18,7 @@
 #include "sync/sync.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum auth_mode {
@@ -43,10 +44,17 @@ struct server *server_new(struct table *t, unsigned worker, struct sync *sync, i
 			  const struct server_config *c);
 /*
  * Serves until *stopping is set by a signal handler, then finishes what was
- * accepted, the waiting ones included, and returns.  `unblocked` is the signal
- * mask for the time it waits.
+ * accepted but for those who wait.  `unblocked` is the signal mask for the time
+ * it waits.
  */
 void server_run(struct server *s, const volatile sig_atomic_t *stopping, const sigset_t *unblocked);
+/*
+ * Afterwards, with signals blocked: answers those whose wait is over.  Whether
+ * others still wait.
+ */
+bool server_look(struct server *s);
+/* Whoever still waits is answered without. */
+void server_end(struct server *s);
 void server_free(struct server *s);
 
 #endif

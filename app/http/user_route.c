@@ -118,7 +118,7 @@ static bool is_refused_for_conflict(struct exchange *x, struct userdb *db)
 
 typedef void work_on_database(struct exchange *x, struct userdb *db);
 
-static void run(struct exchange *x, struct userdb *db, work_on_database *work)
+static void run(struct service *s, struct exchange *x, struct userdb *db, work_on_database *work)
 {
 	uint64_t before = userdb_commits(db);
 
@@ -127,7 +127,7 @@ static void run(struct exchange *x, struct userdb *db, work_on_database *work)
 	if (userdb_commits(db) == before)
 		return;
 	FAULT("request.after_commit");
-	sync_commit(x->slot);
+	sync_commit(s->sync, x->slot, userdb_wal_bytes(db));
 	x->committed = true;
 }
 
@@ -157,7 +157,7 @@ static enum served with_database(struct service *s, struct exchange *x, work_on_
 	if (waits_for_retry(s, x, account->db))
 		served = SERVE_PARK;
 	else if (!is_refused_for_conflict(x, account->db))
-		run(x, account->db, work);
+		run(s, x, account->db, work);
 	account_close(s->accounts, account, userdb_is_clean(account->db));
 	return served;
 }

@@ -5,6 +5,21 @@
  * Signals are blocked for ever and read from a descriptor.  What a worker says
  * is a small message with its pid; it may be late, so the pool judges it.
  * Memory is allocated before the first fork only.
+ *
+ * A reload goes
+ *
+ *	HUP -> a trial of the new program runs -> it has passed -> exec
+ *
+ * and in the new program either
+ *
+ *	the table is adopted -> workers are replaced one by one
+ *
+ * or, when the table's layout or size or the number of workers is another:
+ *
+ *	a fresh table -> the old workers finish and go -> new ones start
+ *
+ * Two tables must not be in use for the same users at the same time.  Requests
+ * wait meanwhile in the backlog of the sockets.
  */
 #include "proc/master.h"
 
@@ -28,16 +43,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { TRIAL_MS = 5000 };
+
+/* Of the program at our path. */
+struct trial {
+	pid_t pid; /* 0: none runs */
+	int file; /* what it is told; -1 */
+	int64_t until_ms;
+	bool passed;
+};
+
 struct master {
 	const struct pool_config *config;
 	const struct worker_config *worker;
+	const struct master_self *self;
 	struct table *table;
 	struct pool *pool;
 	int *listeners; /* nsockets; -1 for those not open */
-	uint64_t *answered; /* by worker number: requests before this process */
+	uint64_t answered[TABLE_WORKERS_MAX]; /* by number: requests before this process */
+	struct trial trial;
+	struct takeover handover; /* only while it is made */
 	int signals;
 	int ready[2]; /* pipe of struct worker_message */
 	bool stopping;
+	bool reload_wanted; /* since the latest trial began */
+	bool emptying; /* `pool` is that of the program before and comes to its end */
 	bool told_ready; /* the service manager, since the start or the last reload */
 };
 
@@ -89,24 +119,68 @@ static void close_listeners(struct master *m)
 	}
 }
 
-static int set_up(struct master *m)
+static int start_afresh(struct master *m)
 {
 	const struct pool_config *c = m->config;
 
-	assert(c->workers <= TABLE_WORKERS_MAX / 2 && c->nsockets > 0);
 	m->pool = pool_new(c->workers, c->shutdown_ms);
-	m->answered = alloc_zeroed(2 * (size_t)c->workers, sizeof *m->answered);
-	m->listeners = alloc_zeroed(c->nsockets, sizeof *m->listeners);
-	for (unsigned i = 0; i < c->nsockets; i++)
-		m->listeners[i] = -1;
-	if (open_signals(m) < 0)
-		return -1;
 	if (pipe2(m->ready, O_CLOEXEC | O_NONBLOCK) < 0)
 		return failed("pipe2");
 	if (listener_make_dir(c->socket) < 0 || open_listeners(m) < 0)
 		return -1;
 	m->table = table_create(c->table, c->max_active_users);
 	return m->table == NULL ? -1 : 0;
+}
+
+static void adopt_workers(struct master *m, const struct takeover *t)
+{
+	m->pool = pool_new(t->workers, m->config->shutdown_ms);
+	for (unsigned number = 0; number < 2 * t->workers; number++) {
+		pool_adopt(m->pool, number, &t->worker[number]);
+		if (!m->emptying)
+			m->answered[number] = t->answered[number];
+	}
+	if (m->emptying)
+		pool_stop(m->pool);
+	else
+		pool_reload(m->pool);
+}
+
+static int take_over(struct master *m, const struct takeover *t)
+{
+	const struct pool_config *c = m->config;
+
+	for (unsigned i = 0; i < c->nsockets; i++)
+		m->listeners[i] = t->listener[i];
+	m->ready[0] = t->ready[0];
+	m->ready[1] = t->ready[1];
+	if (t->workers == c->workers && t->max_active_users == c->max_active_users)
+		m->table = table_adopt(t->table_fd);
+	m->emptying = m->table == NULL;
+	if (m->emptying) {
+		close(t->table_fd);
+		m->table = table_create(c->table, c->max_active_users);
+	}
+	if (m->table == NULL)
+		return -1;
+	adopt_workers(m, t);
+	log_info("master.takeover", "workers=%u table=%s", pool_alive(m->pool),
+		 m->emptying ? "fresh" : "adopted");
+	return 0;
+}
+
+static int set_up(struct master *m)
+{
+	const struct pool_config *c = m->config;
+
+	assert(c->workers <= TABLE_WORKERS_MAX / 2 && c->nsockets > 0 &&
+	       c->nsockets <= TAKEOVER_SOCKETS_MAX);
+	m->listeners = alloc_zeroed(c->nsockets, sizeof *m->listeners);
+	for (unsigned i = 0; i < c->nsockets; i++)
+		m->listeners[i] = -1;
+	if (open_signals(m) < 0)
+		return -1;
+	return m->self->before != NULL ? take_over(m, m->self->before) : start_afresh(m);
 }
 
 static void close_open(int fd)
@@ -122,8 +196,8 @@ static void tear_down(struct master *m)
 	close_open(m->ready[0]);
 	close_open(m->ready[1]);
 	close_open(m->signals);
+	close_open(m->trial.file);
 	free(m->listeners);
-	free(m->answered);
 	pool_free(m->pool);
 }
 
@@ -145,6 +219,7 @@ static _Noreturn void become_worker(struct master *m, unsigned number, pid_t mas
 
 	close(m->signals);
 	close(m->ready[0]);
+	close_open(m->trial.file);
 	for (unsigned i = 0; i < m->config->nsockets; i++) {
 		if (i != socket_of(m, number))
 			close(m->listeners[i]);
@@ -179,6 +254,14 @@ static void start_worker(struct master *m, unsigned number)
 		 socket_of(m, number));
 }
 
+/* See proc/worker.h. */
+static int farewell(const struct master *m)
+{
+	if (m->stopping)
+		return SIGTERM;
+	return m->emptying ? SIGUSR2 : SIGUSR1;
+}
+
 /* Until there is nothing to do; how long that may last. */
 static int64_t take_steps(struct master *m)
 {
@@ -191,7 +274,7 @@ static int64_t take_steps(struct master *m)
 			start_worker(m, step.number);
 			break;
 		case POOL_ASK:
-			kill(step.pid, m->stopping ? SIGTERM : SIGUSR1);
+			worker_ask(step.pid, farewell(m));
 			break;
 		case POOL_KILL:
 			log_warn("worker.kill", "number=%u pid=%d", step.number, (int)step.pid);
@@ -228,6 +311,97 @@ static bool has_served(const struct master *m, pid_t pid)
 	return false;
 }
 
+static void forget_trial(struct master *m)
+{
+	close_open(m->trial.file);
+	m->trial.file = -1;
+}
+
+static void refuse_reload(struct master *m, const char *why)
+{
+	log_error("master.reload_refused", "program=%s why=\"%s\"", m->self->program, why);
+	forget_trial(m);
+}
+
+static void describe(const struct master *m, struct takeover *t)
+{
+	const struct pool_config *c = m->config;
+
+	*t = (struct takeover){
+		.node = m->self->node->id,
+		.workers = c->workers,
+		.max_active_users = c->max_active_users,
+		.nsockets = c->nsockets,
+		.node_fd = m->self->node->fd,
+		.table_fd = table_fd(m->table),
+		.ready = { m->ready[0], m->ready[1] },
+	};
+	for (unsigned number = 0; number < 2 * c->workers; number++) {
+		pool_give(m->pool, number, &t->worker[number]);
+		t->answered[number] = m->answered[number];
+	}
+	for (unsigned i = 0; i < c->nsockets; i++)
+		t->listener[i] = m->listeners[i];
+	(void)snprintf(t->data, sizeof t->data, "%s", m->worker->sync->data);
+	(void)snprintf(t->socket, sizeof t->socket, "%s", c->socket);
+}
+
+static void begin_trial(struct master *m)
+{
+	struct trial *trial = &m->trial;
+
+	m->reload_wanted = false;
+	describe(m, &m->handover);
+	trial->file = takeover_new_file();
+	if (trial->file < 0 || takeover_write(trial->file, &m->handover) < 0) {
+		refuse_reload(m, "no memory file for what it has to know");
+		return;
+	}
+	pid_t pid = takeover_try(m->self->program, trial->file);
+	if (pid < 0) {
+		refuse_reload(m, "it cannot be tried");
+		return;
+	}
+	trial->pid = pid;
+	trial->until_ms = clock_mono_ms() + TRIAL_MS;
+}
+
+static void end_trial(struct master *m, int status)
+{
+	m->trial.pid = 0;
+	/* Told so again, the program may have changed since the trial of it began. */
+	if (m->reload_wanted || m->stopping)
+		forget_trial(m);
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		m->trial.passed = true;
+	else if (WIFSIGNALED(status))
+		refuse_reload(m, "its trial was killed");
+	else
+		refuse_reload(m, "its trial failed");
+}
+
+static void kill_late_trial(struct master *m)
+{
+	if (m->trial.pid == 0 || clock_mono_ms() < m->trial.until_ms)
+		return;
+	log_warn("trial.kill", "pid=%d", (int)m->trial.pid);
+	kill(m->trial.pid, SIGKILL);
+	m->trial.until_ms = INT64_MAX;
+}
+
+static void move_reload(struct master *m)
+{
+	kill_late_trial(m);
+	if (m->trial.passed) {
+		m->trial.passed = false;
+		describe(m, &m->handover);
+		takeover_exec(m->self->program, m->trial.file, &m->handover);
+		refuse_reload(m, "it cannot be executed");
+	}
+	if (m->reload_wanted && m->trial.pid == 0 && !m->emptying && !m->stopping)
+		begin_trial(m);
+}
+
 static void reap(struct master *m)
 {
 	unsigned number = 0;
@@ -235,6 +409,10 @@ static void reap(struct master *m)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == m->trial.pid) {
+			end_trial(m, status);
+			continue;
+		}
 		bool served = has_served(m, pid);
 		enum pool_end end = pool_ended(m->pool, pid, served, clock_mono_ms(), &number);
 		if (end == POOL_END_UNKNOWN)
@@ -260,12 +438,13 @@ static void reload(struct master *m)
 
 	if (m->stopping)
 		return;
-	log_info("master.reload", "workers=%u", m->config->workers);
+	log_info("master.reload", "program=%s", m->self->program);
+	/* systemd ignores a time before the one at which it sent the signal. */
 	(void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
-		       clock_mono_ms() * 1000);
+		       clock_mono_us());
 	notify_send(state);
 	m->told_ready = false;
-	pool_reload(m->pool);
+	m->reload_wanted = true;
 }
 
 static void hear_signals(struct master *m)
@@ -288,13 +467,38 @@ static void hear_workers(struct master *m)
 		pool_ready(m->pool, message.number, (pid_t)message.pid);
 }
 
+static bool is_reloading(const struct master *m)
+{
+	return m->reload_wanted || m->trial.pid != 0 || m->trial.passed || m->emptying ||
+	       pool_reloading(m->pool);
+}
+
 static void tell_ready(struct master *m)
 {
-	if (m->told_ready || m->stopping || !pool_complete(m->pool) || pool_reloading(m->pool))
+	if (m->told_ready || m->stopping || is_reloading(m) || !pool_complete(m->pool))
 		return;
 	m->told_ready = true;
 	log_info("master.ready", "workers=%u sockets=%u", m->config->workers, m->config->nsockets);
 	notify_send("READY=1");
+}
+
+/* The last worker of the program before is gone: now those of this one may start. */
+static void begin_anew(struct master *m)
+{
+	m->emptying = false;
+	pool_free(m->pool);
+	m->pool = pool_new(m->config->workers, m->config->shutdown_ms);
+}
+
+/* wait_ms -1: only for an event. */
+static int64_t until_trial_is_late(const struct master *m, int64_t wait_ms)
+{
+	if (m->trial.pid == 0)
+		return wait_ms;
+	int64_t left_ms = m->trial.until_ms - clock_mono_ms();
+	if (left_ms < 0)
+		left_ms = 0;
+	return wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
 }
 
 static int wait_for_event(const struct master *m, int64_t wait_ms)
@@ -312,7 +516,7 @@ static int wait_for_event(const struct master *m, int64_t wait_ms)
 static int supervise(struct master *m)
 {
 	for (;;) {
-		int64_t wait_ms = take_steps(m);
+		int64_t wait_ms = until_trial_is_late(m, take_steps(m));
 		tell_ready(m);
 		if (m->stopping && pool_alive(m->pool) == 0)
 			return 0;
@@ -325,16 +529,22 @@ static int supervise(struct master *m)
 		hear_workers(m);
 		hear_signals(m);
 		reap(m);
+		if (m->emptying && !m->stopping && pool_alive(m->pool) == 0)
+			begin_anew(m);
+		move_reload(m);
 	}
 }
 
-int master_run(const struct pool_config *c, const struct worker_config *worker)
+int master_run(const struct pool_config *c, const struct worker_config *worker,
+	       const struct master_self *self)
 {
 	struct master m = {
 		.config = c,
 		.worker = worker,
+		.self = self,
 		.signals = -1,
 		.ready = { -1, -1 },
+		.trial = { .file = -1 },
 	};
 
 	log_init(worker->log, "master");

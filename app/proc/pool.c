@@ -59,6 +59,33 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
+void pool_give(const struct pool *p, unsigned number, struct pool_worker *out)
+{
+	const struct member *m = &p->members[number];
+
+	assert(number < 2 * p->workers);
+	*out = (struct pool_worker){ m->pid, (int32_t)m->state, m->generation, m->asked_ms };
+}
+
+/*
+ * Those who were there before have served, whatever becomes of their successors.
+ * Which of two in a place is the older, should they come from the middle of a
+ * reload, is in their generations.
+ */
+void pool_adopt(struct pool *p, unsigned number, const struct pool_worker *w)
+{
+	assert(number < 2 * p->workers && w->state >= MEMBER_NONE && w->state <= MEMBER_KILLED);
+	p->members[number] = (struct member){
+		(enum member_state)w->state,
+		w->pid,
+		w->generation,
+		w->asked_ms,
+	};
+	if (p->generation < w->generation)
+		p->generation = w->generation;
+	p->was_ready = true;
+}
+
 static int64_t throttle_wait_ms(unsigned streak)
 {
 	int64_t wait_ms = POOL_THROTTLE_MIN_MS;

@@ -6,6 +6,7 @@
  * predecessor still serves; a number is free again when its process is gone.
  *
  *	pool_new()
+ *	pool_adopt()				workers that another pool has started
  *	pool_reload(), pool_stop()		what was asked for
  *	pool_started(), pool_not_started(),
  *	pool_ready(), pool_ended()		what happened
@@ -35,6 +36,17 @@ struct pool;
 /* A worker that was asked to go and is still there after `patience_ms` is killed. */
 struct pool *pool_new(unsigned workers, int64_t patience_ms);
 void pool_free(struct pool *p);
+
+/* One worker, for the pool of the program that goes on in this one's place. */
+struct pool_worker {
+	int32_t pid; /* 0: there is none */
+	int32_t state; /* of a pool only: to be copied, not read */
+	uint32_t generation; /* the same */
+	int64_t asked_ms;
+};
+void pool_give(const struct pool *p, unsigned number, struct pool_worker *out);
+/* Before pool_next(), with the number and the `workers` that it had there. */
+void pool_adopt(struct pool *p, unsigned number, const struct pool_worker *w);
 
 enum pool_action {
 	POOL_WAIT, /* for an event, at most wait_ms (-1: only for an event) */

@@ -1,43 +1,57 @@
 /*
  * A worker must not outlive its master: the kernel sends it TERM then.  It
- * finishes its requests and goes without pushing, because a new master waits
- * for it (state/node.h), and what is dirty is on disk for that one to find.
+ * finishes the request it runs, answers at once who waits and goes without
+ * pushing, because a new master waits for it (state/node.h), and what is dirty
+ * is on disk for that one to find.  Waiting would be in vain, too: nobody says
+ * any more that a worker whose push it waits for has died.
  */
 #include "proc/worker.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { SHORT_DRAIN_MS = 2000 };
+enum { SHORT_DRAIN_MS = 2000, LOOK_AGAIN_MS = 5 };
 
-static volatile sig_atomic_t stopping;
-static volatile sig_atomic_t replaced;
+static volatile sig_atomic_t stopping; /* by this signal */
 static _Atomic int64_t stopping_since_ms;
 
-static void on_stop(int signal)
+static void on_stop(int signal, siginfo_t *info, void *context)
 {
-	if (signal == SIGUSR1)
-		replaced = 1;
-	if (!stopping)
+	(void)context;
+	if (!stopping && info->si_code == SI_QUEUE)
+		stopping_since_ms = (int64_t)(intptr_t)info->si_value.sival_ptr;
+	else if (!stopping)
 		stopping_since_ms = clock_mono_ms();
-	stopping = 1;
+	stopping = signal;
+}
+
+/* A request that runs keeps the signal waiting; the deadline is not moved by that. */
+void worker_ask(pid_t pid, int signal)
+{
+	const union sigval since = { .sival_ptr = (void *)(intptr_t)clock_mono_ms() };
+
+	/* Fails only for a process that is gone, of which the caller will hear. */
+	(void)sigqueue(pid, signal, since);
 }
 
 static void init_signals(void)
 {
-	struct sigaction stop = { .sa_handler = on_stop };
+	struct sigaction stop = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	sigemptyset(&stop.sa_mask);
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGUSR1, &stop, NULL);
+	sigaction(SIGUSR2, &stop, NULL);
 	/* A terminal sends these to all of us; the master decides what they mean. */
 	sigaction(SIGINT, &ignore, NULL);
 	sigaction(SIGHUP, &ignore, NULL);
@@ -59,15 +73,24 @@ static bool is_orphan(const struct worker_birth *b)
 	return getppid() != b->master;
 }
 
-static int64_t drain_deadline(const struct worker_config *c, const struct worker_birth *b)
+static int64_t shortly_ms(const struct worker_config *c)
 {
-	int64_t drain_ms = c->drain_ms;
+	return c->drain_ms < SHORT_DRAIN_MS ? c->drain_ms : SHORT_DRAIN_MS;
+}
 
-	if (is_orphan(b))
-		drain_ms = 0;
-	else if (replaced && drain_ms > SHORT_DRAIN_MS)
-		drain_ms = SHORT_DRAIN_MS;
-	return stopping_since_ms + drain_ms;
+/* The master may die in the middle of it: these are asked again and again. */
+static bool may_wait(const struct worker_config *c, const struct worker_birth *b)
+{
+	int64_t wait_ms = stopping == SIGUSR2 ? shortly_ms(c) : c->drain_ms;
+
+	return !is_orphan(b) && clock_mono_ms() < stopping_since_ms + wait_ms;
+}
+
+static bool may_push(const struct worker_config *c, const struct worker_birth *b)
+{
+	int64_t push_ms = stopping == SIGTERM ? c->drain_ms : shortly_ms(c);
+
+	return !is_orphan(b) && clock_mono_ms() < stopping_since_ms + push_ms;
 }
 
 static void serve(const struct worker_config *c, const struct worker_birth *b, struct sync *sync,
@@ -77,7 +100,14 @@ static void serve(const struct worker_config *c, const struct worker_birth *b, s
 
 	sigemptyset(&unblocked);
 	server_run(server, &stopping, &unblocked);
-	sync_drain(sync, drain_deadline(c, b));
+	if (stopping == SIGTERM && !is_orphan(b))
+		sync_last_call(sync, stopping_since_ms);
+	while (server_look(server) && may_wait(c, b))
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	server_end(server);
+	sync_drain(sync);
+	while (!sync_is_drained(sync) && may_push(c, b))
+		poll(NULL, 0, LOOK_AGAIN_MS);
 }
 
 enum worker_exit worker_main(const struct worker_config *c, const struct worker_birth *b)

@@ -1,8 +1,13 @@
 /*
  * One worker process, from just after the fork to its exit code.
  *
- * TERM: finish the requests, push what is dirty until the drain deadline, go.
- * USR1: the same with a short deadline; others are here to push the rest.
+ * What it still does depends on the signal that ends it:
+ *
+ *	TERM	finish the requests, push what is dirty until the drain deadline, go
+ *	USR1	push shortly: others serve already, and push the rest
+ *	USR2	answer shortly who waits, too: nobody serves before all of us are gone
+ *
+ * Without its master, it answers what it has accepted and goes.
  */
 #ifndef PROC_WORKER_H
 #define PROC_WORKER_H
@@ -42,6 +47,9 @@ struct worker_birth {
 	int ready; /* write end of the pipe for worker_message */
 	pid_t master;
 };
+
+/* By the master, to end it: one of these signals, and the time of asking. */
+void worker_ask(pid_t pid, int signal);
 
 /* Called in the child with all signals blocked and one thread. */
 enum worker_exit worker_main(const struct worker_config *c, const struct worker_birth *b);

@@ -6,6 +6,7 @@
  *	flock		RIGHT_PUSH
  *	byte 0		RIGHT_FILES (write), RIGHT_FILES_SHARED (read)
  *	byte 1		RIGHT_LOAD
+ *	byte 2		RIGHT_COMPACT
  */
 #include "state/right.h"
 
@@ -33,6 +34,8 @@ static struct flock range_of(enum right right, short type)
 
 	if (right == RIGHT_LOAD)
 		range.l_start = 1;
+	else if (right == RIGHT_COMPACT)
+		range.l_start = 2;
 	return range;
 }
 
@@ -53,6 +56,7 @@ bool right_claim(int fd, enum right right)
 	case RIGHT_PUSH:
 		return flock(fd, LOCK_EX | LOCK_NB) == 0;
 	case RIGHT_FILES:
+	case RIGHT_COMPACT:
 		return lock_range(fd, right, F_WRLCK, F_OFD_SETLK);
 	case RIGHT_FILES_SHARED:
 		return lock_range(fd, right, F_RDLCK, F_OFD_SETLK);

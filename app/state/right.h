@@ -5,6 +5,7 @@
  *	RIGHT_FILES		pull, replace the database; one holder
  *	RIGHT_FILES_SHARED	use the database; many, none beside RIGHT_FILES
  *	RIGHT_LOAD		read the user's state from disk into the table
+ *	RIGHT_COMPACT		write snapshots and remove objects; one holder
  *
  * A right dies with its holder, at whatever instruction that is.  Whoever
  * holds RIGHT_PUSH may wait for RIGHT_FILES, never the other way round;
@@ -27,6 +28,7 @@ enum right {
 	RIGHT_FILES,
 	RIGHT_FILES_SHARED,
 	RIGHT_LOAD,
+	RIGHT_COMPACT,
 };
 
 /* Makes the file, not the folder.  -1: already logged, but ENOENT. */

@@ -30,6 +30,8 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->pull_failed_ms = s->pull_failed_ms;
 	out->pull_wanted = s->pull_wanted != 0;
 	out->checked = s->checked != 0;
+	out->suspect = s->suspect != 0;
+	out->wal_long = s->wal_long != 0;
 }
 
 void slot_id(const struct slot *s, struct user_id *out)
@@ -147,7 +149,23 @@ void slot_push_conflict(struct slot *s, bool conflict)
 
 void slot_push_checked(struct slot *s)
 {
+	s->suspect = 0;
 	s->checked = 1;
+}
+
+void slot_push_shortened(struct slot *s)
+{
+	s->wal_long = 0;
+}
+
+void slot_suspect(struct slot *s)
+{
+	s->suspect = 1;
+}
+
+void slot_wal_long(struct slot *s)
+{
+	s->wal_long = 1;
 }
 
 void slot_keep(struct slot *s, enum slot_keep keep)
@@ -173,13 +191,9 @@ void slot_push_ended(struct slot *s, int64_t mono_ms)
 	s->ended++;
 }
 
-void slot_files_lost(struct slot *s)
-{
-	s->files = FILES_ABSENT;
-}
-
 void slot_pull_wanted(struct slot *s)
 {
+	s->files = FILES_ABSENT;
 	s->pull_wanted = 1;
 }
 

@@ -13,7 +13,7 @@
  *	slot_commit()			anybody, after COMMIT and before the answer
  *	slot_push_...()			the holder of RIGHT_PUSH
  *	slot_pull_...()			the holder of RIGHT_PUSH and RIGHT_FILES
- *	slot_hurry(), slot_read()	anybody
+ *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_long()	anybody
  */
 #ifndef STATE_SLOT_H
 #define STATE_SLOT_H
@@ -59,6 +59,8 @@ struct slot_view { /* the words, each read once */
 	int64_t pull_failed_ms; /* monotonic */
 	bool pull_wanted;
 	bool checked; /* the store has been asked whether another host went on */
+	bool suspect; /* its objects are to be listed: some may be missing */
+	bool wal_long; /* the WAL has outgrown its bound since the last attempt */
 };
 
 void slot_read(const struct slot *s, struct slot_view *out);
@@ -99,8 +101,10 @@ void slot_push_late(struct slot *s, uint32_t error, int64_t wall_ms);
 /* Not a failure: the attempt could not be made right now. */
 void slot_push_put_off(struct slot *s, int64_t next_attempt_ms);
 void slot_push_conflict(struct slot *s, bool conflict);
-/* The store holds nothing behind what the record says, or it was dealt with. */
+/* The store holds what the record says and nothing behind it, or it was dealt with. */
 void slot_push_checked(struct slot *s);
+/* The WAL is within its bound again, or cannot be brought there. */
+void slot_push_shortened(struct slot *s);
 /* The decision; whoever next holds RIGHT_PUSH carries it out.  slot_push_conflict() ends it. */
 void slot_keep(struct slot *s, enum slot_keep keep);
 /* The commits of a database that was put aside will never be stored. */
@@ -108,12 +112,15 @@ void slot_push_abandoned(struct slot *s);
 /* The last call of an attempt, whatever came of it. */
 void slot_push_ended(struct slot *s, int64_t mono_ms);
 
-/* Somebody has removed the database. */
-void slot_files_lost(struct slot *s);
+/* By whoever found no database, also if the slot knew of one: a pull may have died replacing it. */
 void slot_pull_wanted(struct slot *s);
 void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms);
 void slot_pull_done(struct slot *s, uint64_t txid);
 void slot_pull_ended(struct slot *s, int64_t mono_ms);
+
+/* Whoever holds RIGHT_PUSH next looks whether all objects are there. */
+void slot_suspect(struct slot *s);
+void slot_wal_long(struct slot *s);
 
 /* The next attempt at `mono_ms` at the latest, but never before held_until_ms. */
 void slot_hurry(struct slot *s, int64_t mono_ms);

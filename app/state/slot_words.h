@@ -6,8 +6,9 @@
  *	committed	anybody; only grows
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
- *	hurried, pull_wanted, keep	anybody
- *	loaded, files	the holder of RIGHT_LOAD, then of RIGHT_FILES
+ *	hurried, pull_wanted, keep, suspect, wal_long	anybody
+ *	loaded		the holder of RIGHT_LOAD
+ *	files		that one; the holder of RIGHT_FILES; anybody to FILES_ABSENT
  *	all others	the holder of RIGHT_PUSH
  *
  * A worker killed between two of its stores leaves a slot that is dirtier
@@ -46,6 +47,8 @@ struct slot {
 	_Atomic uint32_t files;
 	_Atomic uint32_t loaded;
 	_Atomic uint32_t checked; /* see slot_view */
+	_Atomic uint32_t suspect;
+	_Atomic uint32_t wal_long;
 };
 
 #endif

@@ -44,6 +44,7 @@ static const uint64_t table_magic = 0x31656c6261746668u; /* "hftable1" */
 
 struct header {
 	uint64_t magic;
+	uint64_t layout; /* table_layout */
 	uint64_t nslots; /* a power of two */
 	uint64_t secret[2];
 	_Atomic uint64_t sweeper; /* mark of the sweeping worker, all ones: done */
@@ -57,6 +58,13 @@ struct worker {
 	_Atomic uint64_t requests;
 	uint64_t pad[5]; /* a cache line for each */
 };
+
+/*
+ * Another size is another layout by itself.  Whoever gives a field of the same
+ * size another meaning changes the magic.
+ */
+static const uint64_t table_layout = (uint64_t)sizeof(struct header) << 40 |
+				     (uint64_t)sizeof(struct worker) << 20 | sizeof(struct slot);
 
 struct table {
 	struct header *header;
@@ -145,6 +153,7 @@ struct table *table_create(const char *path, uint32_t nslots)
 	if (base == MAP_FAILED)
 		return failed("mmap", beside, fd);
 	struct table *t = view(base, len, n, fd);
+	t->header->layout = table_layout;
 	t->header->nslots = n;
 	if (getrandom(t->header->secret, sizeof t->header->secret, 0) !=
 	    (ssize_t)sizeof t->header->secret) {
@@ -161,28 +170,47 @@ struct table *table_create(const char *path, uint32_t nslots)
 	return t;
 }
 
-const struct table *table_map_readonly(const char *path)
+/* `fd` becomes the table's, unless what it holds has another layout: NULL. */
+static struct table *map_existing(int fd, int protection)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &st) < 0 || (size_t)st.st_size < slots_at(64))
-		goto fail;
-	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
-		goto fail; /* nobody holds it: left over from a run that is gone */
-	void *base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (fstat(fd, &st) < 0 || (size_t)st.st_size < slots_at(64))
+		return NULL;
+	void *base = mmap(NULL, (size_t)st.st_size, protection, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
-		goto fail;
+		return NULL;
 	const struct header *h = base;
-	if (h->magic != table_magic || table_len(h->nslots) != (size_t)st.st_size) {
+	if (h->magic != table_magic || h->layout != table_layout ||
+	    table_len(h->nslots) != (size_t)st.st_size) {
 		munmap(base, (size_t)st.st_size);
-		goto fail;
+		return NULL;
 	}
 	return view(base, (size_t)st.st_size, h->nslots, fd);
-fail:
-	if (fd >= 0)
+}
+
+const struct table *table_map_readonly(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	/* If nobody holds the lock, it is left over from a run that is gone. */
+	bool held = flock(fd, LOCK_SH | LOCK_NB) < 0;
+	const struct table *t = held ? map_existing(fd, PROT_READ) : NULL;
+	if (t == NULL)
 		close(fd);
-	return NULL;
+	return t;
+}
+
+struct table *table_adopt(int fd)
+{
+	return map_existing(fd, PROT_READ | PROT_WRITE);
+}
+
+int table_fd(const struct table *t)
+{
+	return t->fd;
 }
 
 void table_free(const struct table *t)
@@ -247,6 +275,8 @@ static void clear_words(struct slot *s)
 {
 	s->loaded = 0;
 	s->checked = 0;
+	s->suspect = 0;
+	s->wal_long = 0;
 	s->files = FILES_UNKNOWN;
 	s->committed = 0;
 	s->dirty_since_ms = 0;

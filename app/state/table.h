@@ -7,6 +7,7 @@
  * truth that survives a reboot is on disk; this is what is known of it now.
  *
  *	table_create()		master, before the first fork
+ *	table_adopt()		a master that goes on in the place of another program
  *	table_find(), table_add()
  *	slot_...()		one user's words, in state/slot.h
  *	table_store()		what all workers together know of the store
@@ -36,6 +37,10 @@ enum { TABLE_WORKERS_MAX = 256 };
  * master and its children live.  NULL: already logged.
  */
 struct table *table_create(const char *path, uint32_t nslots);
+/* The descriptor that holds the lock; it stays the table's. */
+int table_fd(const struct table *t);
+/* From then on `fd` is the table's.  NULL: its layout is another, `fd` stays the caller's. */
+struct table *table_adopt(int fd);
 /* NULL: no such table, or the program that made it is gone. */
 const struct table *table_map_readonly(const char *path);
 void table_free(const struct table *t);
@@ -114,6 +119,7 @@ struct store_words {
 	_Atomic int64_t hurry_ms; /* hurried attempts are used up to this moment */
 	_Atomic uint32_t failures; /* in a row, whoever's */
 	_Atomic uint32_t credits; /* retries that recent successes allow */
+	_Atomic uint64_t gaps; /* users whose objects were found to be missing */
 };
 struct store_words *table_store(const struct table *t);
 

@@ -26,6 +26,7 @@ const char *const object_error_name[ERROR_COUNT] = {
 	[ERROR_DISK] = "disk",
 	[ERROR_BUSY] = "busy",
 	[ERROR_CONFLICT] = "conflict",
+	[ERROR_MISSING] = "missing",
 };
 
 const char *const object_verb_name[] = {

@@ -51,6 +51,7 @@ enum object_error {
 	ERROR_DISK, /* "disk": a local file could not be read or written */
 	ERROR_BUSY, /* "busy": no transfer was free in time */
 	ERROR_CONFLICT, /* "conflict": somebody else's history */
+	ERROR_MISSING, /* "missing": objects that were there are gone */
 	ERROR_COUNT
 };
 extern const char *const object_error_name[ERROR_COUNT];

@@ -32,6 +32,7 @@ enum {
 	REFUSAL_LEN_MAX = 16 * 1024,
 	RETRY_AFTER_MAX_S = 3600,
 	RANGE_SIZE = 40,
+	HASHED_LEN_MAX = 4 << 20,
 };
 
 /* What a single PUT can have made. */
@@ -176,11 +177,19 @@ static size_t headers_of(const struct object_request *r, char range[static RANGE
 	return n;
 }
 
+/*
+ * A large body is not hashed: the uploads of all others would stand still
+ * meanwhile.  TLS sees to it that it arrives as it was sent, and the object has
+ * checksums of its own.
+ */
 static int hash_of(const struct object_request *r, char hash[static SIGV4_HASH_SIZE])
 {
-	if (is_put(r))
+	if (!is_put(r))
+		sigv4_hash_bytes("", 0, hash);
+	else if (spill_len(r->body) > HASHED_LEN_MAX)
+		(void)snprintf(hash, SIGV4_HASH_SIZE, "UNSIGNED-PAYLOAD");
+	else
 		return sigv4_hash_spill(r->body, hash);
-	sigv4_hash_bytes("", 0, hash);
 	return 0;
 }
 

@@ -381,19 +381,6 @@ static bool lock_is_in_place(const struct entry *e)
 	return fstat(e->account.lock, &st) == 0 && st.st_nlink > 0;
 }
 
-/* Whoever has removed a database while we run has made this user one who is to be pulled. */
-static enum account_result no_files(const struct user_id *id, struct slot *slot)
-{
-	struct slot_view v;
-
-	slot_read(slot, &v);
-	if (v.files == FILES_PRESENT && slot_is_of(slot, id)) {
-		log_error("account.lost_files", "user=%s", id->text);
-		slot_files_lost(slot);
-	}
-	return ACCOUNT_NO_FILES;
-}
-
 enum account_result account_open(struct accounts *all, const struct user_id *id,
 				 struct account **out)
 {
@@ -407,7 +394,7 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		keep_within(all, all->max_open - 1);
 		e = new_entry(all, id);
 		if (e == NULL)
-			return errno == ENOENT ? no_files(id, slot) : ACCOUNT_FAILED;
+			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
 	} else {
 		if (e->in_use)
 			return ACCOUNT_BUSY;
@@ -424,7 +411,7 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		result = open_database(all, e);
 	if (result != ACCOUNT_OK) {
 		account_close(all, &e->account, false);
-		return result == ACCOUNT_NO_FILES ? no_files(id, slot) : result;
+		return result;
 	}
 	e->account.slot = slot;
 	*out = &e->account;

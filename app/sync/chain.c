@@ -14,10 +14,16 @@ void chain_prefix(const struct user_id *user, char out[static OBJECT_KEY_MAX])
 	(void)snprintf(out, OBJECT_KEY_MAX, "%s/", user->text);
 }
 
-void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX])
+void chain_key(const struct user_id *user, unsigned level, uint64_t min_txid, uint64_t max_txid,
+	       char out[static OBJECT_KEY_MAX])
 {
 	(void)snprintf(out, OBJECT_KEY_MAX, "%s/%04x/%016" PRIx64 "-%016" PRIx64 ".ltx", user->text,
-		       CHAIN_PUSH_LEVEL, txid, txid);
+		       level, min_txid, max_txid);
+}
+
+void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX])
+{
+	chain_key(user, CHAIN_PUSH_LEVEL, txid, txid, out);
 }
 
 static bool take(const char **p, char wanted)
@@ -185,6 +191,40 @@ void chain_release(struct chain *c)
 {
 	free(c->links);
 	*c = (struct chain){ NULL, 0 };
+}
+
+bool chain_has(const struct chain *c, const char *key)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		if (strcmp(c->links[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool chain_run(const struct chain *c, size_t count, unsigned below, struct chain *out)
+{
+	size_t begin = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->links[i].level != c->links[begin].level)
+			begin = i;
+		if (i - begin + 1 < count || c->links[begin].level >= below)
+			continue;
+		*out = (struct chain){ alloc_zeroed(count, sizeof *out->links), count };
+		memcpy(out->links, &c->links[begin], count * sizeof *out->links);
+		return true;
+	}
+	return false;
+}
+
+uint64_t chain_merged_until(const struct chain *c)
+{
+	for (size_t i = c->count; i > 0; i--) {
+		if (c->links[i - 1].level != CHAIN_PUSH_LEVEL)
+			return c->links[i - 1].max_txid;
+	}
+	return 0;
 }
 
 bool chain_last(const struct object_listing *listing, struct chain_link *out)

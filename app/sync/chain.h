@@ -22,6 +22,9 @@ enum { CHAIN_PUSH_LEVEL = 0, CHAIN_SNAPSHOT_LEVEL = 9 };
 
 /* The prefix of all keys of a user. */
 void chain_prefix(const struct user_id *user, char out[static OBJECT_KEY_MAX]);
+/* The key of the object at `level` that makes these transactions. */
+void chain_key(const struct user_id *user, unsigned level, uint64_t min_txid, uint64_t max_txid,
+	       char out[static OBJECT_KEY_MAX]);
 /* The key of the push that makes transaction `txid`. */
 void chain_push_key(const struct user_id *user, uint64_t txid, char out[static OBJECT_KEY_MAX]);
 
@@ -56,6 +59,15 @@ enum chain_result {
 enum chain_result chain_choose(const struct object_listing *listing, uint64_t txid,
 			       struct chain *out);
 void chain_release(struct chain *c);
+
+bool chain_has(const struct chain *c, const char *key);
+/*
+ * The first `count` links after each other that are of one level below
+ * `below`, released like a chain; false: there are not so many.
+ */
+bool chain_run(const struct chain *c, size_t count, unsigned below, struct chain *out);
+/* The last transaction that is not in a push of its own; 0: there is none. */
+uint64_t chain_merged_until(const struct chain *c);
 
 /* The object that reaches furthest; false: not one of them has an LTX name. */
 bool chain_last(const struct object_listing *listing, struct chain_link *out);

@@ -5,6 +5,7 @@
 #ifndef SYNC_ENGINE_H
 #define SYNC_ENGINE_H
 
+#include "base/tasks.h"
 #include "sync/account.h"
 #include "sync/health.h"
 #include "sync/sync.h"
@@ -21,11 +22,13 @@ struct sync {
 	uint64_t mark; /* table_worker_mark() of this process */
 	struct sync_config config; /* its strings are the caller's */
 	struct store *store;
+	struct tasks tasks;
 	struct accounts *accounts;
 	unsigned pushes; /* under way */
 	unsigned max_pushes;
 	unsigned pulls;
 	unsigned max_pulls;
+	unsigned compacts;
 	uint32_t scan_from; /* place in the table where the next scan begins */
 	uint32_t probe_from; /* and where the search for the next probe does */
 	struct health health; /* push_start()'s pushes tell it what came of them */
@@ -42,6 +45,8 @@ struct sync {
 void push_start(struct sync *s, struct slot *slot);
 /* The failure of a push for which there has been no room for too long. */
 void push_give_up(struct sync *s, struct slot *slot);
+/* No attempt: the WAL of a user whose attempts fail has outgrown its bound. */
+void push_shorten(struct sync *s, struct slot *slot);
 void pull_start(struct sync *s, struct slot *slot);
 
 /*

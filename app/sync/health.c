@@ -53,6 +53,7 @@ static bool is_about_the_store(enum object_error error)
 	case ERROR_DISK:
 	case ERROR_BUSY:
 	case ERROR_CONFLICT:
+	case ERROR_MISSING:
 	case ERROR_COUNT:
 		break;
 	}

@@ -1,6 +1,12 @@
 /*
- * A capture as an LTX object: built in memory or, when it is large, in an
- * unlinked file; or as a file of the spool.
+ * An object on its way out: pages encoded as LTX, in memory or, when there are
+ * many, in an unlinked file.
+ *
+ *	outgoing_header()
+ *	outgoing_new(), outgoing_of_capture()
+ *	outgoing_step()		until it is not OUTGOING_MORE; each is a slice
+ *	outgoing_body()
+ *	outgoing_free()
  */
 #ifndef SYNC_OUTGOING_H
 #define SYNC_OUTGOING_H
@@ -11,9 +17,31 @@
 
 #include <stdint.h>
 
+struct outgoing;
+
+enum outgoing_result {
+	OUTGOING_MORE,
+	OUTGOING_READY,
+	OUTGOING_FAILED, /* already logged */
+};
+
+/* The next page, as capture_next_page() gives it. */
+typedef enum capture_page outgoing_source(void *owner, uint32_t *pgno, const uint8_t **page);
+
 /* The header of an object that makes `txid` from this capture. */
 void outgoing_header(const struct capture *c, uint64_t txid, uint64_t node, struct ltx_header *out);
-/* Takes every page of the capture.  -1: already logged. */
+
+struct outgoing *outgoing_new(outgoing_source *source, void *owner, const struct ltx_header *header,
+			      const char *spill_dir);
+/* `c` stays the caller's. */
+struct outgoing *outgoing_of_capture(struct capture *c, const struct ltx_header *header,
+				     const char *spill_dir);
+enum outgoing_result outgoing_step(struct outgoing *o);
+/* After OUTGOING_READY; the caller's from here on. */
+struct spill *outgoing_body(struct outgoing *o);
+void outgoing_free(struct outgoing *o);
+
+/* All of a capture at once, to any sink.  -1: already logged. */
 int outgoing_encode(struct capture *c, const struct ltx_header *header, ltx_sink *sink,
 		    void *owner);
 /*

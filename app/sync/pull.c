@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "state/right.h"
@@ -20,6 +21,7 @@
 #include "sync/kept.h"
 #include "sync/record.h"
 #include "sync/restore.h"
+#include "sync/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +47,7 @@ struct pull {
 	char db_path[PATH_MAX];
 	char new_path[PATH_MAX];
 	char record_path[PATH_MAX];
+	char spool_dir[PATH_MAX];
 };
 
 static void pull_free(struct pull *p)
@@ -61,7 +64,11 @@ static void pull_free(struct pull *p)
 
 static void pull_end(struct pull *p)
 {
-	table_clear_due(p->sync->table, p->slot);
+	struct slot_view v;
+
+	slot_read(p->slot, &v);
+	if (!v.conflict)
+		table_clear_due(p->sync->table, p->slot);
 	slot_pull_ended(p->slot, clock_mono_ms());
 	p->sync->pulls--;
 	pull_free(p);
@@ -72,7 +79,16 @@ static void pull_failed(struct pull *p, enum object_error error)
 	log_warn("pull.failed", "user=%s error=%s ms=%" PRId64, p->id.text,
 		 object_error_name[error], clock_mono_ms() - p->began_ms);
 	slot_pull_failed(p->slot, error, clock_mono_ms());
+	/* A conflict is as decided as before, and no request may ask for its end again. */
+	if (p->keeps)
+		slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
 	pull_end(p);
+}
+
+static int disk_failed(const char *call, const char *path)
+{
+	log_error("pull.failed", "call=%s path=%s error=\"%s\"", call, path, strerror(errno));
+	return -1;
 }
 
 /* A WAL whose database is gone would be replayed into the new one. */
@@ -83,10 +99,8 @@ static int put_aside(const struct pull *p, const char *name)
 	if (user_path(p->sync->config.data, &p->id, name, from, sizeof from) < 0 ||
 	    snprintf(to, sizeof to, "%s.orphan", from) >= (int)sizeof to)
 		return -1;
-	if (rename(from, to) < 0 && errno != ENOENT) {
-		log_error("pull.failed", "call=rename path=%s error=\"%s\"", from, strerror(errno));
-		return -1;
-	}
+	if (rename(from, to) < 0 && errno != ENOENT)
+		return disk_failed("rename", from);
 	return 0;
 }
 
@@ -99,12 +113,15 @@ static int install(struct pull *p, const struct restored *got)
 			      .file_ns = wal_file_ns(p->new_path) },
 	};
 
-	if (fsync(p->fd) < 0 || record_write(p->record_path, &record) < 0 ||
-	    rename(p->new_path, p->db_path) < 0) {
-		log_error("pull.failed", "call=rename path=%s error=\"%s\"", p->db_path,
-			  strerror(errno));
+	FAULT("pull.before_record");
+	if (fsync(p->fd) < 0)
+		return disk_failed("fsync", p->new_path);
+	if (record_write(p->record_path, &record) < 0)
 		return -1;
-	}
+	FAULT("pull.after_record");
+	if (rename(p->new_path, p->db_path) < 0)
+		return disk_failed("rename", p->db_path);
+	FAULT("pull.after_rename");
 	close(p->fd);
 	p->fd = -1;
 	return file_sync_dir(p->dir);
@@ -112,36 +129,57 @@ static int install(struct pull *p, const struct restored *got)
 
 /*
  * The database with all that is in its WAL, as one file of its own.  Both
- * rights are held, so nobody writes and nobody has a transaction open.
+ * rights are held, so nobody writes and nobody has a transaction open.  It is
+ * there already if whoever did this died before it could tell.
  */
 static int put_in_kept(struct pull *p)
 {
 	char kept[PATH_MAX];
 
+	if (access(p->db_path, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	FAULT("kept.before_fold");
 	if (kept_new_path(p->sync->config.data, &p->id, kept, sizeof kept) < 0)
 		return -1;
 	if (userdb_fold_wal(p->db_path) != USERDB_OK)
 		return -1;
-	if (rename(p->db_path, kept) < 0) {
-		log_error("pull.failed", "call=rename path=%s error=\"%s\"", kept, strerror(errno));
-		return -1;
-	}
+	FAULT("kept.after_fold");
+	if (rename(p->db_path, kept) < 0)
+		return disk_failed("rename", kept);
+	FAULT("kept.after_rename");
 	log_info("conflict.resolved", "user=%s keep=remote kept=%s", p->id.text, kept);
 	return file_sync_parent(kept) < 0 ? -1 : file_sync_dir(p->dir);
 }
 
-/* Only now, with the other history whole beside it, does ours go. */
+/* All of it is in the store.  The file goes first: without its WAL it would be an older state. */
+static int remove_old(const struct pull *p)
+{
+	static const char *const names[] = { "db.sqlite", "db.sqlite-wal", "db.sqlite-shm" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (user_path(p->sync->config.data, &p->id, names[i], path, sizeof path) < 0)
+			return -1;
+		if (unlink(path) < 0 && errno != ENOENT)
+			return disk_failed("unlink", path);
+		FAULT("forward.after_unlink");
+	}
+	return file_sync_dir(p->dir);
+}
+
+/*
+ * Only now, with the other history whole beside it, does ours go.  It goes
+ * before the record changes: an old database beside a new record would be
+ * taken for the new one, and what is pushed next would not fit.
+ */
 static int replace(struct pull *p, const struct restored *got)
 {
-	if (p->keeps && put_in_kept(p) < 0)
-		return -1;
-	if (!p->keeps && userdb_fold_wal(p->db_path) != USERDB_OK)
-		return -1;
-	if (install(p, got) < 0)
+	if ((p->keeps ? put_in_kept(p) : remove_old(p)) < 0)
 		return -1;
 	slot_push_abandoned(p->slot);
 	slot_push_conflict(p->slot, false);
-	return 0;
+	spool_keep_only(p->spool_dir, 0, 0);
+	return install(p, got);
 }
 
 static int create_empty(struct pull *p)
@@ -150,6 +188,7 @@ static int create_empty(struct pull *p)
 
 	if (record_write(p->record_path, &record) < 0)
 		return -1;
+	FAULT("create.after_record");
 	return userdb_create(p->db_path) == USERDB_OK ? 0 : -1;
 }
 
@@ -196,7 +235,8 @@ static int set_paths(struct pull *p)
 	    user_path(data, &p->id, "lock", p->lock_path, sizeof p->lock_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite", p->db_path, sizeof p->db_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite.pull", p->new_path, sizeof p->new_path) < 0 ||
-	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0)
+	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0 ||
+	    user_path(data, &p->id, "spool", p->spool_dir, sizeof p->spool_dir) < 0)
 		return -1;
 	return 0;
 }
@@ -226,12 +266,10 @@ static int begin(struct pull *p)
 	    (put_aside(p, "db.sqlite-wal") < 0 || put_aside(p, "db.sqlite-shm") < 0))
 		return -1;
 	p->fd = open(p->new_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (p->fd < 0) {
-		log_error("pull.failed", "call=open path=%s error=\"%s\"", p->new_path,
-			  strerror(errno));
-		return -1;
-	}
-	p->restore = restore_start(p->sync->store, &p->id, 0, p->fd, p->dir, restored, p);
+	if (p->fd < 0)
+		return disk_failed("open", p->new_path);
+	p->restore = restore_start(p->sync->store, &p->sync->tasks, &p->id, 0, p->fd, p->dir,
+				   restored, p);
 	return 0;
 }
 

@@ -20,13 +20,13 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "db/capture.h"
-#include "db/checkpoint.h"
 #include "state/right.h"
 #include "state/slot.h"
+#include "sync/backlog.h"
 #include "sync/chain.h"
+#include "sync/compact.h"
 #include "sync/outgoing.h"
 #include "sync/record.h"
-#include "sync/spool.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -36,9 +36,6 @@
 
 enum {
 	SPILL_MEMORY = 1 << 20,
-	CHECKPOINT_FRAMES = 1000,
-	/* From here on a user who never pauses is made to; see push_rest(). */
-	CHECKPOINT_FRAMES_BUSY = 4000,
 	LATER_MS = 20,
 };
 
@@ -46,34 +43,46 @@ struct push {
 	struct sync *sync;
 	struct account *account;
 	struct slot *slot;
-	struct record record;
-	bool recorded; /* the record is what the disk says */
+	struct backlog backlog;
+	struct record *record; /* the backlog's */
 	bool keeps_local; /* whatever history the store has, ours goes on top */
 	uint64_t covered; /* commits that this round stores */
 	struct wal_position position; /* what this round reaches */
 	uint8_t header[LTX_HEADER_LEN]; /* of the object that this round puts */
+	bool mends; /* a snapshot is owed, due or not */
+	struct compact *compact; /* writes a snapshot of what this round reaches, or NULL */
+	struct capture *capture; /* while it is encoded */
+	struct outgoing *outgoing;
+	struct task task;
 	struct spill *body;
 	bool spooled; /* it is the spool's first file, not a capture */
 	int64_t round_ms; /* when the round began, monotonic */
 	enum object_error put_error; /* of a put whose outcome is asked for */
 	struct object_request request;
-	char record_path[PATH_MAX];
-	char db_path[PATH_MAX];
 	char user_dir[PATH_MAX];
-	char spool_dir[PATH_MAX];
 };
 
-static const struct wal_position nowhere = { .page_size = 0 };
-
 static void push_round(struct push *p);
-static void spool_long_wal(struct push *p);
 static void put_done(struct object_request *q);
+
+/* With it goes the snapshot that would have been made of it. */
+static void release_capture(struct push *p)
+{
+	outgoing_free(p->outgoing);
+	p->outgoing = NULL;
+	capture_end(p->capture);
+	p->capture = NULL;
+	compact_free(p->compact);
+	p->compact = NULL;
+}
 
 static void push_end(struct push *p)
 {
 	struct sync *s = p->sync;
 	struct slot *slot = p->slot;
 
+	tasks_drop(&s->tasks, &p->task);
+	release_capture(p);
 	slot_push_ended(slot, clock_mono_ms());
 	right_release(p->account->lock, RIGHT_PUSH);
 	account_close(s->accounts, p->account, true);
@@ -104,31 +113,34 @@ static void push_failed(struct push *p, enum object_error error, enum object_res
 	int64_t wait = backoff_wait_ms(retry, v.failures + 1, asked_ms, random_word());
 	if (result == OBJECT_REFUSED && wait < retry->max_ms)
 		wait = retry->max_ms;
-	if (p->record.failed_since_ms == 0) {
-		p->record.failed_since_ms = now;
-		p->record.error = error;
+	if (p->record->failed_since_ms == 0) {
+		p->record->failed_since_ms = now;
+		p->record->error = error;
 		/* Without it a restart would show this user as merely dirty for a while. */
-		if (p->recorded)
-			record_write(p->record_path, &p->record);
+		if (p->backlog.recorded)
+			backlog_save(&p->backlog);
 	}
 	log_event(v.failures == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "push.failed",
 		  "user=%s txid=%" PRIu64 " error=%s attempt=%u wait_ms=%" PRId64,
-		  p->account->id.text, p->record.txid + 1, object_error_name[error], v.failures + 1,
-		  wait);
+		  p->account->id.text, p->record->txid + 1, object_error_name[error],
+		  v.failures + 1, wait);
 	health_failed(&p->sync->health, error, clock_mono_ms());
 	slot_push_failed(p->slot, error, now, clock_mono_ms() + wait,
 			 result == OBJECT_REFUSED || asked_ms > 0);
-	spool_long_wal(p);
+	release_capture(p);
+	backlog_bound(&p->backlog);
+	slot_push_shortened(p->slot);
 	push_end(p);
 }
 
 static void push_conflict(struct push *p, const char *key)
 {
 	log_error("push.conflict", "user=%s key=%s", p->account->id.text, key);
-	p->record.failed_since_ms = clock_wall_ms();
-	p->record.error = ERROR_CONFLICT;
-	if (p->recorded)
-		record_write(p->record_path, &p->record);
+	p->record->failed_since_ms = clock_wall_ms();
+	p->record->error = ERROR_CONFLICT;
+	if (p->backlog.recorded)
+		backlog_save(&p->backlog);
+	FAULT("conflict.after_record");
 	slot_push_conflict(p->slot, true);
 	slot_keep(p->slot, p->sync->config.on_conflict);
 	if (p->sync->config.on_conflict != KEEP_UNDECIDED)
@@ -148,239 +160,110 @@ static void start_request(struct push *p, enum object_verb verb,
 		p->request.answer = spill_new(p->user_dir, SPILL_MEMORY);
 }
 
-static int encode(struct push *p, struct capture *c)
+static void ask_for_header(struct push *p, uint64_t txid, void (*done)(struct object_request *))
 {
-	struct ltx_header h;
-
-	outgoing_header(c, p->record.txid + 1, p->sync->config.node, &h);
-	ltx_header_write(&h, p->header);
-	spill_free(p->body);
-	p->body = spill_new(p->user_dir, SPILL_MEMORY);
-	p->position = *capture_position(c);
-	p->spooled = false;
-	return outgoing_encode(c, &h, outgoing_to_spill, p->body);
+	start_request(p, OBJECT_GET, done);
+	p->request.range_len = LTX_HEADER_LEN;
+	chain_push_key(&p->account->id, txid, p->request.key);
+	store_start(p->sync->store, &p->request);
 }
 
 static void put(struct push *p)
 {
 	start_request(p, OBJECT_CREATE, put_done);
 	p->request.body = p->body;
-	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
+	chain_push_key(&p->account->id, p->record->txid + 1, p->request.key);
 	FAULT("push.before_put");
 	store_start(p->sync->store, &p->request);
-}
-
-static int arm(void *owner)
-{
-	struct push *p = owner;
-
-	p->record.position.armed = true;
-	if (record_write(p->record_path, &p->record) < 0)
-		return -1;
-	FAULT("push.armed");
-	return 0;
-}
-
-/*
- * What is in the WAL and not yet in the store or the spool, as the spool's next
- * file; the record then reaches the end of the WAL.  0 too when there is nothing.
- */
-static int spool_capture(struct push *p, struct userdb *reader, bool armed)
-{
-	struct record next = p->record;
-	struct ltx_header h;
-	struct capture *c = NULL;
-
-	switch (capture_begin(reader, &p->record.position, &c)) {
-	case CAPTURE_PAGES:
-		break;
-	case CAPTURE_NOTHING:
-		return armed ? arm(p) : 0;
-	case CAPTURE_LATER:
-	case CAPTURE_FAILED:
-		return -1;
-	}
-	next.spool_last++;
-	if (next.spool_first == 0)
-		next.spool_first = next.spool_last;
-	next.position = *capture_position(c);
-	next.position.armed |= armed;
-	outgoing_header(c, next.txid + 1 + next.spool_last - next.spool_first, p->sync->config.node,
-			&h);
-	int rc = spool_add(p->spool_dir, next.spool_last, c, &h);
-	capture_end(c);
-	FAULT("spool.before_record");
-	if (rc < 0 || record_write(p->record_path, &next) < 0)
-		return -1;
-	FAULT("spool.after_record");
-	p->record = next;
-	return 0;
-}
-
-static int spool_rest(void *owner, struct userdb *reader)
-{
-	return spool_capture(owner, reader, true);
-}
-
-static void disarm(struct push *p)
-{
-	if (!p->record.position.armed)
-		return;
-	p->record.position.armed = false;
-	record_write(p->record_path, &p->record);
-}
-
-/*
- * An incomplete one is disarmed again: no writer starts the WAL over then, so
- * whoever does was no friend of ours.
- */
-static void checkpoint(struct push *p)
-{
-	if (p->record.position.frame < CHECKPOINT_FRAMES)
-		return;
-	switch (wal_checkpoint(p->account->db, p->db_path, &p->record.position, arm, p)) {
-	case CHECKPOINT_DONE:
-		FAULT("push.after_checkpoint");
-		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, p->account->id.text,
-			  p->record.position.frame);
-		break;
-	case CHECKPOINT_LATER:
-		disarm(p);
-		break;
-	case CHECKPOINT_FAILED:
-		break;
-	}
-}
-
-/* While SQLite's writers are held, the rest of the WAL goes to the spool. */
-static void checkpoint_busy(struct push *p)
-{
-	if (wal_checkpoint_busy(p->account->db, p->db_path, spool_rest, p) == CHECKPOINT_LATER)
-		disarm(p);
-}
-
-/*
- * When many outgoing files say less than the database itself, they go, and the
- * next file or object holds every page.
- */
-static int forget_spool(struct push *p)
-{
-	uint64_t whole = (uint64_t)p->record.position.npages * p->record.position.page_size;
-	uint64_t spooled = spool_bytes(p->spool_dir);
-	struct record next = p->record;
-
-	if (spooled <= (uint64_t)p->sync->config.max_wal_bytes || spooled <= 2 * whole)
-		return 0;
-	log_info("spool.forgotten", "user=%s bytes=%" PRIu64, p->account->id.text, spooled);
-	next.spool_first = 0;
-	next.spool_last = 0;
-	next.position = nowhere;
-	if (record_write(p->record_path, &next) < 0)
-		return -1;
-	p->record = next;
-	spool_keep_only(p->spool_dir, 0, 0);
-	return 0;
-}
-
-/*
- * The store is away and the WAL is long: what it holds goes to the spool, most
- * of it while writers go on, so that the WAL may start over.
- */
-static void spool_long_wal(struct push *p)
-{
-	struct wal_position end;
-
-	if (!p->recorded || wal_present(p->account->db, &end) != CAPTURE_PAGES)
-		return;
-	if ((int64_t)end.frame * (end.page_size + 24) < p->sync->config.max_wal_bytes)
-		return;
-	if (forget_spool(p) < 0 || spool_capture(p, p->account->db, false) < 0)
-		return;
-	checkpoint_busy(p);
-	log_info("wal.spooled", "user=%s frames=%" PRIu32 " files=%" PRIu64, p->account->id.text,
-		 end.frame, p->record.spool_last - p->record.spool_first + 1);
 }
 
 /* Everything up to `covered` is in the store, by this round or an earlier one. */
 static void push_stored(struct push *p)
 {
 	if (slot_push_clears(p->slot, p->covered)) {
-		p->record.failed_since_ms = 0;
-		p->record.error = ERROR_NONE;
+		p->record->failed_since_ms = 0;
+		p->record->error = ERROR_NONE;
 	}
-	if (record_write(p->record_path, &p->record) < 0) {
+	if (backlog_save(&p->backlog) < 0) {
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 		return;
 	}
 	FAULT("push.after_record");
-	slot_push_stored(p->slot, p->covered, p->record.txid, clock_wall_ms());
+	slot_push_stored(p->slot, p->covered, p->record->txid, clock_wall_ms());
+	slot_push_shortened(p->slot);
 	FAULT("push.after_stored");
+	compact_merge(p->sync, &p->account->id, p->record);
 	if (slot_committed(p->slot) == p->covered) {
-		checkpoint(p);
+		backlog_checkpoint(&p->backlog);
 		push_end(p);
 		return;
 	}
 	/* While every push ends with new commits in the WAL, it would grow for ever. */
-	if (p->record.position.frame >= CHECKPOINT_FRAMES_BUSY)
-		checkpoint_busy(p);
+	if (p->record->position.frame >= BACKLOG_BUSY_FRAMES)
+		backlog_shorten(&p->backlog);
 	push_round(p);
 }
 
-static void count_bytes(struct record *r, uint64_t bytes)
-{
-	if (r->txid > 1) {
-		r->bytes_since += bytes;
-		return;
-	}
-	r->snapshot_txid = r->txid;
-	r->snapshot_bytes = bytes;
-	r->bytes_since = 0;
-}
-
-/* What it held is covered by the record's position already. */
 static void spooled_stored(struct push *p)
 {
-	if (p->record.spool_first++ == p->record.spool_last) {
-		p->record.spool_first = 0;
-		p->record.spool_last = 0;
-	}
-	if (record_write(p->record_path, &p->record) < 0) {
+	if (backlog_spooled_stored(&p->backlog) < 0)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+	else
+		push_round(p);
+}
+
+/* From what was captured, which is in the store by now. */
+static void start_snapshot(struct push *p)
+{
+	if (p->compact == NULL)
 		return;
-	}
-	spool_keep_only(p->spool_dir, p->record.spool_first, p->record.spool_last);
-	push_round(p);
+	compact_start(p->compact, p->capture, p->record);
+	p->compact = NULL;
+	p->capture = NULL;
+}
+
+/* Until the snapshot is there, nothing restores: the user is not in step. */
+static void mended(struct push *p)
+{
+	if (backlog_save(&p->backlog) < 0)
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+	else
+		push_failed(p, ERROR_MISSING, OBJECT_TRY_LATER, 0);
 }
 
 static void put_stored(struct push *p)
 {
 	health_succeeded(&p->sync->health, clock_mono_ms());
 	FAULT("push.after_put");
-	p->record.txid++;
-	count_bytes(&p->record, spill_len(p->body));
+	p->record->txid++;
+	p->record->pushed_bytes += spill_len(p->body);
 	log_info("push.done", "user=%s txid=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRId64,
-		 p->account->id.text, p->record.txid, spill_len(p->body),
+		 p->account->id.text, p->record->txid, spill_len(p->body),
 		 clock_mono_ms() - p->round_ms);
 	FAULT("push.before_record");
 	if (p->spooled) {
 		spooled_stored(p);
 		return;
 	}
-	p->record.position = p->position;
-	push_stored(p);
+	p->record->position = p->position;
+	start_snapshot(p);
+	if (p->mends)
+		mended(p);
+	else
+		push_stored(p);
 }
 
 /* Where in the WAL an object ends; nowhere, if the WAL has started over since. */
 static struct wal_position end_of(struct push *p, const struct ltx_header *h)
 {
-	struct wal_position end = nowhere;
+	struct wal_position end = { .page_size = 0 };
 	uint64_t frame = 0;
 
 	if (h->wal_len > 0)
 		frame = (h->wal_offset + h->wal_len - 32) / (h->page_size + 24u);
 	if (frame == 0 || frame > UINT32_MAX ||
 	    wal_position_at(p->account->db, h->wal_salt, (uint32_t)frame, &end) != CAPTURE_PAGES)
-		end = nowhere;
+		return (struct wal_position){ .page_size = 0 };
 	return end;
 }
 
@@ -391,13 +274,14 @@ static struct wal_position end_of(struct push *p, const struct ltx_header *h)
  */
 static void adopt(struct push *p, const struct ltx_header *h)
 {
-	p->record.txid = h->max_txid;
-	if (p->record.spool_first == 0)
-		p->record.position = end_of(p, h);
+	p->record->txid = h->max_txid;
+	if (p->record->spool_first == 0)
+		p->record->position = end_of(p, h);
 	log_info("push.adopted", "user=%s txid=%" PRIu64 " frame=%" PRIu32 " spool=%" PRIu64,
-		 p->account->id.text, h->max_txid, p->record.position.frame, p->record.spool_first);
+		 p->account->id.text, h->max_txid, p->record->position.frame,
+		 p->record->spool_first);
 	FAULT("adopt.before_record");
-	if (record_write(p->record_path, &p->record) < 0)
+	if (backlog_save(&p->backlog) < 0)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 	else
 		push_round(p);
@@ -444,10 +328,7 @@ static void asked(struct object_request *q)
 static void ask(struct push *p, enum object_error why)
 {
 	p->put_error = why;
-	start_request(p, OBJECT_GET, asked);
-	p->request.range_len = LTX_HEADER_LEN;
-	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
-	store_start(p->sync->store, &p->request);
+	ask_for_header(p, p->record->txid + 1, asked);
 }
 
 static void put_done(struct object_request *q)
@@ -480,74 +361,114 @@ static void put_done(struct object_request *q)
 	}
 }
 
+static void put_encoded(struct push *p)
+{
+	spill_free(p->body);
+	p->body = outgoing_body(p->outgoing);
+	p->spooled = false;
+	/* A snapshot goes on from it, once it is stored. */
+	if (p->compact == NULL)
+		release_capture(p);
+	FAULT("push.after_capture");
+	put(p);
+}
+
+static bool encode_slice(void *owner)
+{
+	struct push *p = owner;
+
+	switch (outgoing_step(p->outgoing)) {
+	case OUTGOING_MORE:
+		return true;
+	case OUTGOING_READY:
+		put_encoded(p);
+		break;
+	case OUTGOING_FAILED:
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		break;
+	}
+	return false;
+}
+
+static void encode(struct push *p)
+{
+	struct ltx_header h;
+
+	if (capture_gap(p->capture))
+		log_warn("push.gap", "user=%s txid=%" PRIu64, p->account->id.text,
+			 p->record->txid + 1);
+	outgoing_header(p->capture, p->record->txid + 1, p->sync->config.node, &h);
+	ltx_header_write(&h, p->header);
+	p->position = *capture_position(p->capture);
+	p->outgoing = outgoing_of_capture(p->capture, &h, p->user_dir);
+	tasks_add(&p->sync->tasks, &p->task, encode_slice, p);
+}
+
+/* A snapshot of the state that the last push has reached. */
+static void mend_as_it_is(struct push *p)
+{
+	static const struct wal_position nowhere = { .page_size = 0 };
+	struct capture *since = NULL;
+
+	/* If a commit has come in between, the next attempt stores it first. */
+	if (capture_begin(compact_db(p->compact), &nowhere, &p->capture) == CAPTURE_PAGES &&
+	    capture_begin(p->account->db, &p->record->position, &since) == CAPTURE_NOTHING)
+		start_snapshot(p);
+	capture_end(since);
+	mended(p);
+}
+
 static void push_captured(struct push *p)
 {
-	struct capture *c = NULL;
+	struct userdb *db = p->account->db;
 
 	/* Nothing restores without a first object that holds everything. */
-	if (p->record.txid == 0)
-		p->record.position = nowhere;
+	if (p->record->txid == 0)
+		memset(&p->record->position, 0, sizeof p->record->position);
+	if (p->compact == NULL)
+		p->compact = compact_claim(p->sync, &p->account->id, p->record);
+	if (p->compact != NULL)
+		db = compact_db(p->compact);
 	FAULT("push.before_capture");
-	switch (capture_begin(p->account->db, &p->record.position, &c)) {
+	switch (capture_begin(db, &p->record->position, &p->capture)) {
+	case CAPTURE_PAGES:
+		encode(p);
+		return;
 	case CAPTURE_NOTHING:
-		capture_end(c);
-		push_stored(p);
+		if (p->mends)
+			mend_as_it_is(p);
+		else
+			push_stored(p);
 		return;
 	case CAPTURE_LATER:
-		capture_end(c);
 		slot_push_put_off(p->slot, clock_mono_ms() + LATER_MS);
 		push_end(p);
 		return;
 	case CAPTURE_FAILED:
-		capture_end(c);
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 		return;
-	case CAPTURE_PAGES:
-		break;
 	}
-	if (capture_gap(c))
-		log_warn("push.gap", "user=%s txid=%" PRIu64, p->account->id.text,
-			 p->record.txid + 1);
-	int rc = encode(p, c);
-	capture_end(c);
-	FAULT("push.after_capture");
-	if (rc < 0)
-		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
-	else
-		put(p);
-}
-
-static int load_spooled(struct push *p)
-{
-	struct spill *file = spool_open(p->spool_dir, p->record.spool_first);
-
-	if (file == NULL)
-		return -1;
-	spill_free(p->body);
-	p->body = spill_new(p->user_dir, SPILL_MEMORY);
-	p->spooled = true;
-	int rc = outgoing_renumber(file, p->record.txid + 1, outgoing_to_spill, p->body);
-	spill_free(file);
-	if (rc < 0 ||
-	    spill_read(p->body, 0, p->header, sizeof p->header) != (int64_t)sizeof p->header)
-		return -1;
-	return 0;
 }
 
 /* A spool that cannot be read is no reason to stop: the database has it all. */
 static void push_spooled(struct push *p)
 {
-	if (load_spooled(p) == 0) {
+	spill_free(p->body);
+	p->body = backlog_spooled(&p->backlog, p->user_dir);
+	p->spooled = true;
+	if (p->body != NULL &&
+	    spill_read(p->body, 0, p->header, sizeof p->header) == (int64_t)sizeof p->header)
 		put(p);
-		return;
-	}
-	log_error("spool.lost", "user=%s number=%" PRIu64, p->account->id.text,
-		  p->record.spool_first);
-	p->record.spool_first = 0;
-	p->record.spool_last = 0;
-	p->record.position = nowhere;
-	if (record_write(p->record_path, &p->record) < 0)
+	else if (backlog_forget(&p->backlog) < 0)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+	else
+		push_captured(p);
+}
+
+static void push_backlog(struct push *p)
+{
+	if (p->record->spool_first != 0)
+		push_spooled(p);
 	else
 		push_captured(p);
 }
@@ -567,7 +488,7 @@ static void last_asked(struct object_request *q)
 		push_conflict(p, q->key);
 		return;
 	}
-	p->record.txid = h.max_txid;
+	p->record->txid = h.max_txid;
 	push_captured(p);
 }
 
@@ -577,18 +498,18 @@ static void last_asked(struct object_request *q)
  */
 static void push_on_top(struct push *p, uint64_t last_txid)
 {
-	memset(&p->record, 0, sizeof p->record);
-	p->record.txid = last_txid;
-	if (record_write(p->record_path, &p->record) < 0) {
+	memset(p->record, 0, sizeof *p->record);
+	p->record->txid = last_txid;
+	if (backlog_forget(&p->backlog) < 0) {
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 		return;
 	}
+	FAULT("resolve.after_record");
 	log_info("conflict.resolved", "user=%s keep=local txid=%" PRIu64, p->account->id.text,
 		 last_txid + 1);
-	spool_keep_only(p->spool_dir, 0, 0);
 	slot_push_conflict(p->slot, false);
 	p->keeps_local = false;
-	p->recorded = true;
+	p->backlog.recorded = true;
 	push_captured(p);
 }
 
@@ -617,27 +538,105 @@ static void listed(struct object_request *q)
 	store_start(p->sync->store, &p->request);
 }
 
-/* How far the store reaches, only the store can say. */
-static void find_last(struct push *p)
+static void list(struct push *p, void (*done)(struct object_request *))
 {
-	start_request(p, OBJECT_LIST, listed);
+	start_request(p, OBJECT_LIST, done);
 	chain_prefix(&p->account->id, p->request.key);
 	store_start(p->sync->store, &p->request);
 }
 
+/* How far the store reaches, only the store can say. */
+static void find_last(struct push *p)
+{
+	list(p, listed);
+}
+
+/* -- objects that somebody else removed -- */
+
+/* Nobody has written anything that could be late. */
+static void check_later(struct push *p)
+{
+	slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
+	push_end(p);
+}
+
+static bool is_restorable(const struct object_listing *listing, uint64_t txid)
+{
+	struct chain chain;
+
+	if (chain_choose(listing, txid, &chain) != CHAIN_OK)
+		return false;
+	chain_release(&chain);
+	return true;
+}
+
+/*
+ * Nothing restores from behind a gap: a snapshot is written of what is here.
+ * TXIDs go on from where they are, for one that was used is never used again.
+ */
+static void mend(struct push *p)
+{
+	if (backlog_save(&p->backlog) < 0) {
+		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
+		return;
+	}
+	p->compact = compact_force(p->sync, &p->account->id);
+	p->mends = p->compact != NULL;
+	if (p->mends)
+		push_backlog(p);
+	else
+		push_failed(p, ERROR_MISSING, OBJECT_TRY_LATER, 0);
+}
+
+static void listed_for_gap(struct object_request *q)
+{
+	struct push *p = q->owner;
+	struct slot_view v;
+
+	if (q->result != OBJECT_OK && q->result != OBJECT_ABSENT) {
+		slot_read(p->slot, &v);
+		if (!slot_is_dirty(&v))
+			check_later(p);
+		else
+			push_failed(p, q->error, q->result, q->retry_after_ms);
+		return;
+	}
+	bool whole = p->record->txid == 0 || is_restorable(&q->listing, p->record->txid);
+	object_listing_release(&q->listing);
+	slot_push_checked(p->slot);
+	if (!whole && !p->record->gap) {
+		log_error("store.gap", "user=%s txid=%" PRIu64, p->account->id.text,
+			  p->record->txid);
+		table_store(p->sync->table)->gaps++;
+	}
+	p->record->gap = !whole;
+	if (whole)
+		push_backlog(p);
+	else
+		mend(p);
+}
+
+static void look_for_gap(struct push *p)
+{
+	list(p, listed_for_gap);
+}
+
 static void push_round(struct push *p)
 {
+	struct slot_view v;
+
+	release_capture(p);
+	p->mends = false;
 	p->round_ms = clock_mono_ms();
 	/* Counted before the WAL is read: what is counted here will be in the capture. */
 	p->covered = slot_committed(p->slot);
-	memset(&p->record, 0, sizeof p->record);
-	switch (record_read(p->record_path, &p->record)) {
+	switch (backlog_read(&p->backlog)) {
 	case RECORD_OK:
-		p->recorded = true;
-		if (p->record.spool_first != 0)
-			push_spooled(p);
+		slot_read(p->slot, &v);
+		if (v.suspect || p->record->gap)
+			look_for_gap(p);
 		else
-			push_captured(p);
+			push_backlog(p);
 		return;
 	case RECORD_MISSING:
 		log_warn("record.missing", "user=%s", p->account->id.text);
@@ -647,18 +646,6 @@ static void push_round(struct push *p)
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
 		return;
 	}
-}
-
-static int set_paths(struct push *p, const struct user_id *id)
-{
-	const char *data = p->sync->config.data;
-
-	if (user_path(data, id, "", p->user_dir, sizeof p->user_dir) < 0 ||
-	    user_path(data, id, "spool", p->spool_dir, sizeof p->spool_dir) < 0 ||
-	    user_path(data, id, "sync", p->record_path, sizeof p->record_path) < 0 ||
-	    user_path(data, id, "db.sqlite", p->db_path, sizeof p->db_path) < 0)
-		return -1;
-	return 0;
 }
 
 /* NULL: another worker is at it, or it cannot be done now. */
@@ -691,7 +678,9 @@ static struct push *push_claim(struct sync *s, struct slot *slot)
 	p->slot = slot;
 	s->pushes++;
 	slot_push_began(slot, s->mark, clock_mono_ms());
-	if (set_paths(p, &id) == 0)
+	p->record = &p->backlog.record;
+	if (backlog_open(&p->backlog, &s->config, account) == 0 &&
+	    user_path(s->config.data, &id, "", p->user_dir, sizeof p->user_dir) == 0)
 		return p;
 	push_end(p);
 	return NULL;
@@ -705,58 +694,87 @@ void push_start(struct sync *s, struct slot *slot)
 		push_round(p);
 }
 
-static void checked(struct object_request *q)
+/* Our own last object, which retention may have removed behind a snapshot. */
+static void last_checked(struct object_request *q)
 {
 	struct push *p = q->owner;
-	uint8_t bytes[LTX_HEADER_LEN];
-	struct ltx_header h;
 
 	switch (q->result) {
-	case OBJECT_ABSENT:
+	case OBJECT_OK:
 		slot_push_checked(p->slot);
 		push_end(p);
 		return;
-	case OBJECT_OK:
-		break;
+	case OBJECT_ABSENT:
+		look_for_gap(p);
+		return;
 	case OBJECT_TAKEN:
 	case OBJECT_UNKNOWN:
 	case OBJECT_TRY_LATER:
 	case OBJECT_REFUSED:
 	case OBJECT_DAMAGED:
-		/* Nobody has written anything that could be late. */
-		slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
-		push_end(p);
+		check_later(p);
 		return;
 	}
-	if (spill_read(q->answer, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes &&
-	    ltx_header_read(bytes, &h) == 0 && h.node == p->sync->config.node) {
+}
+
+static void found_next(struct push *p)
+{
+	const struct spill *answer = p->request.answer;
+	struct sync *s = p->sync;
+	struct slot *slot = p->slot;
+	uint8_t bytes[LTX_HEADER_LEN];
+	struct ltx_header h;
+
+	if (spill_read(answer, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes &&
+	    ltx_header_read(bytes, &h) == 0 && h.node == s->config.node) {
 		adopt(p, &h);
 		return;
 	}
-	struct sync *s = p->sync;
-	struct slot *slot = p->slot;
-	log_info("check.behind", "user=%s txid=%" PRIu64, p->account->id.text, p->record.txid);
+	log_info("check.behind", "user=%s txid=%" PRIu64, p->account->id.text, p->record->txid);
 	push_end(p);
 	pull_forward(s, slot);
+}
+
+static void next_checked(struct object_request *q)
+{
+	struct push *p = q->owner;
+
+	switch (q->result) {
+	case OBJECT_OK:
+		found_next(p);
+		return;
+	case OBJECT_ABSENT:
+		if (p->record->txid != 0) {
+			ask_for_header(p, p->record->txid, last_checked);
+			return;
+		}
+		slot_push_checked(p->slot);
+		push_end(p);
+		return;
+	case OBJECT_TAKEN:
+	case OBJECT_UNKNOWN:
+	case OBJECT_TRY_LATER:
+	case OBJECT_REFUSED:
+	case OBJECT_DAMAGED:
+		check_later(p);
+		return;
+	}
 }
 
 void push_check(struct sync *s, struct slot *slot)
 {
 	struct push *p = push_claim(s, slot);
+	struct slot_view v;
 
 	if (p == NULL)
 		return;
 	p->round_ms = clock_mono_ms();
 	p->covered = slot_committed(slot);
-	p->recorded = record_read(p->record_path, &p->record) == RECORD_OK;
-	if (!p->recorded) {
+	slot_read(slot, &v);
+	if (backlog_read(&p->backlog) != RECORD_OK || v.suspect || p->record->gap)
 		push_round(p);
-		return;
-	}
-	start_request(p, OBJECT_GET, checked);
-	p->request.range_len = LTX_HEADER_LEN;
-	chain_push_key(&p->account->id, p->record.txid + 1, p->request.key);
-	store_start(s->store, &p->request);
+	else
+		ask_for_header(p, p->record->txid + 1, next_checked);
 }
 
 void push_keep_local(struct sync *s, struct slot *slot)
@@ -777,6 +795,18 @@ void push_give_up(struct sync *s, struct slot *slot)
 
 	if (p == NULL)
 		return;
-	p->recorded = record_read(p->record_path, &p->record) == RECORD_OK;
+	backlog_read(&p->backlog);
 	push_failed(p, ERROR_BUSY, OBJECT_TRY_LATER, 0);
+}
+
+void push_shorten(struct sync *s, struct slot *slot)
+{
+	struct push *p = push_claim(s, slot);
+
+	if (p == NULL)
+		return;
+	if (backlog_read(&p->backlog) == RECORD_OK)
+		backlog_bound(&p->backlog);
+	slot_push_shortened(slot);
+	push_end(p);
 }

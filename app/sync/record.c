@@ -7,9 +7,10 @@
  *	page_size 4096
  *	pages 40
  *	armed 0
- *	file_ns 0			with frame 0: when the database file was last changed
+ *	file_ns 0			when the database file was last changed, 0: not known
  *	spool 0 0
- *	snapshot 1 4096 812		TXID, bytes, bytes of all objects since
+ *	pushed 90812		bytes, of all pushes there ever were
+ *	gap 0
  *	failed_since 0
  *	error none
  *	crc 0123456789abcdef		CRC-64 of all before this line
@@ -38,7 +39,8 @@ static const char layout[] = "holdfast-sync 1\n"
 			     "armed %d\n"
 			     "file_ns %" PRId64 "\n"
 			     "spool %" PRIu64 " %" PRIu64 "\n"
-			     "snapshot %" PRIu64 " %" PRIu64 " %" PRIu64 "\n"
+			     "pushed %" PRIu64 "\n"
+			     "gap %d\n"
 			     "failed_since %" PRId64 "\n"
 			     "error %s\n";
 
@@ -63,9 +65,8 @@ static size_t render(const struct record *r, char text[static RECORD_MAX])
 
 	int len = snprintf(text, RECORD_MAX, layout, r->txid, salt_to_word(p->salt), p->frame,
 			   p->sum[0], p->sum[1], p->page_size, p->npages, p->armed ? 1 : 0,
-			   p->file_ns, r->spool_first, r->spool_last, r->snapshot_txid,
-			   r->snapshot_bytes, r->bytes_since, r->failed_since_ms,
-			   object_error_name[r->error]);
+			   p->file_ns, r->spool_first, r->spool_last, r->pushed_bytes,
+			   r->gap ? 1 : 0, r->failed_since_ms, object_error_name[r->error]);
 	uint64_t crc = crc64_update(0, text, (size_t)len);
 	len += snprintf(text + len, RECORD_MAX - (size_t)len, "crc %016" PRIx64 "\n", crc);
 	return (size_t)len;
@@ -94,26 +95,27 @@ static int parse(const char *text, struct record *out)
 {
 	struct wal_position *p = &out->position;
 	uint64_t salt;
-	int armed;
+	int armed, gap;
 	char error[32];
 
 	memset(out, 0, sizeof *out);
 	/* NOLINTBEGIN(cert-err34-c): is_exactly() finds every misread number. */
-	int fields = sscanf(
-		text,
-		"holdfast-sync 1\n"
-		"txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
-		"sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
-		"\narmed %d\nfile_ns %" SCNd64 "\nspool %" SCNu64 " %" SCNu64 "\nsnapshot %" SCNu64
-		" %" SCNu64 " %" SCNu64 "\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
-		&out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size, &p->npages,
-		&armed, &p->file_ns, &out->spool_first, &out->spool_last, &out->snapshot_txid,
-		&out->snapshot_bytes, &out->bytes_since, &out->failed_since_ms, error);
+	int fields =
+		sscanf(text,
+		       "holdfast-sync 1\n"
+		       "txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
+		       "sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
+		       "\narmed %d\nfile_ns %" SCNd64 "\nspool %" SCNu64 " %" SCNu64
+		       "\npushed %" SCNu64 "\ngap %d\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
+		       &out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
+		       &p->npages, &armed, &p->file_ns, &out->spool_first, &out->spool_last,
+		       &out->pushed_bytes, &gap, &out->failed_since_ms, error);
 	/* NOLINTEND(cert-err34-c) */
-	if (fields != 16 || parse_error(error, &out->error) < 0)
+	if (fields != 15 || parse_error(error, &out->error) < 0)
 		return -1;
 	word_to_salt(salt, p->salt);
 	p->armed = armed != 0;
+	out->gap = gap != 0;
 	return 0;
 }
 

@@ -20,9 +20,8 @@ struct record {
 	struct wal_position position; /* what that object and the spool reach */
 	uint64_t spool_first; /* numbers of the files in the spool; 0: none */
 	uint64_t spool_last;
-	uint64_t snapshot_txid; /* of the last whole object in the store */
-	uint64_t snapshot_bytes; /* its size */
-	uint64_t bytes_since; /* of all objects after it */
+	uint64_t pushed_bytes; /* of all pushes there ever were */
+	bool gap; /* objects are missing in the store: it is owed a snapshot */
 	int64_t failed_since_ms; /* wall clock; 0: not failed */
 	enum object_error error; /* of the failure */
 };

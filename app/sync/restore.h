@@ -3,11 +3,11 @@
  *
  * Lists the user's objects, chooses those that lead to the wanted transaction,
  * fetches them (a few at a time, in order), checks every byte and writes the
- * pages.  It runs on the store's own loop, so a worker can restore beside its
+ * pages.  It runs on the loop of its thread, so a worker can restore beside its
  * pushes:
  *
  *	restore_start(), restore_start_at()
- *	store_run()		until done() was called
+ *	store_run(), tasks_run()	until done() was called
  *	restore_free()		inside done() or later; before it: gives up
  *
  * The file is whole only after RESTORE_DONE; syncing and naming it is up to
@@ -16,6 +16,7 @@
 #ifndef SYNC_RESTORE_H
 #define SYNC_RESTORE_H
 
+#include "base/tasks.h"
 #include "state/user.h"
 #include "store/object.h"
 
@@ -50,12 +51,14 @@ struct restore;
 typedef void restore_done(struct restore *r, void *owner);
 
 /* `txid` 0 for the latest.  `fd` is an empty file, the caller's, open for read and write. */
-struct restore *restore_start(struct store *s, const struct user_id *user, uint64_t txid, int fd,
-			      const char *spill_dir, restore_done *done, void *owner);
+struct restore *restore_start(struct store *s, struct tasks *tasks, const struct user_id *user,
+			      uint64_t txid, int fd, const char *spill_dir, restore_done *done,
+			      void *owner);
 /* The last transaction that was in the store at `wall_ms`, by the store's own clock. */
-struct restore *restore_start_at(struct store *s, const struct user_id *user, int64_t wall_ms,
-				 int fd, const char *spill_dir, restore_done *done, void *owner);
-const struct restored *restore_outcome(const struct restore *r);
+struct restore *restore_start_at(struct store *s, struct tasks *tasks, const struct user_id *user,
+				 int64_t wall_ms, int fd, const char *spill_dir, restore_done *done,
+				 void *owner);
+const struct restored *restore_outcome(struct restore *r);
 /* A restore that is under way must be freed before its store. */
 void restore_free(struct restore *r);
 

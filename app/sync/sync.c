@@ -38,8 +38,14 @@ enum {
 /* Whoever is dirty finds out by pushing. */
 static bool wants_check(const struct slot_view *v)
 {
-	return !v->checked && v->files == FILES_PRESENT && !v->conflict && !slot_is_dirty(v) &&
-	       v->failed_since_ms == 0;
+	return (!v->checked || v->suspect) && v->files == FILES_PRESENT && !v->conflict &&
+	       !slot_is_dirty(v) && v->failed_since_ms == 0;
+}
+
+/* The user's own word, or else the configuration's, also after a restart. */
+static enum slot_keep decision(const struct sync *s, const struct slot_view *v)
+{
+	return v->keep != KEEP_UNDECIDED ? v->keep : s->config.on_conflict;
 }
 
 /* Clears the bit of a slot that is clean, and sets it again if it no longer is. */
@@ -49,7 +55,7 @@ static void rest(struct sync *s, struct slot *slot)
 
 	table_clear_due(s->table, slot);
 	slot_read(slot, &v);
-	if ((v.conflict ? v.keep != KEEP_UNDECIDED : slot_is_dirty(&v)) ||
+	if ((v.conflict ? decision(s, &v) != KEEP_UNDECIDED : slot_is_dirty(&v)) ||
 	    (v.pull_wanted && v.files != FILES_PRESENT) || wants_check(&v))
 		table_set_due(s->table, slot);
 }
@@ -136,8 +142,11 @@ static void consider(struct sync *s, struct slot *slot, struct look *look)
 		slot_push_late(slot, ERROR_BUSY, clock_wall_ms());
 	if (v.pushing && table_pusher_lives(s->table, slot))
 		return;
-	if (v.conflict && v.keep != KEEP_UNDECIDED) {
-		resolve(s, slot, v.keep);
+	if (v.wal_long && v.failed_since_ms != 0 && !v.conflict)
+		push_shorten(s, slot);
+	if (v.conflict && decision(s, &v) != KEEP_UNDECIDED) {
+		if (v.next_attempt_ms <= now)
+			resolve(s, slot, decision(s, &v));
 	} else if (v.pull_wanted && v.files != FILES_PRESENT) {
 		if (s->pulls < s->max_pulls && !look->draining)
 			pull_start(s, slot);
@@ -282,7 +291,8 @@ static void *run(void *owner)
 		if (mode == ENGINE_RUNS)
 			move_sweep(s);
 		look_at_due(s, mode == ENGINE_DRAINS);
-		store_run(s->store, wait_ms(s));
+		bool busy = tasks_run(&s->tasks);
+		store_run(s->store, busy ? 0 : wait_ms(s));
 	}
 	return NULL;
 }
@@ -317,6 +327,7 @@ struct sync *sync_start(struct table *t, unsigned worker, const struct sync_conf
 	s->mark = table_worker_mark(t, worker);
 	s->config = *c;
 	health_init(&s->health, table_store(t));
+	tasks_init(&s->tasks);
 	s->max_pushes = (unsigned)store.limits.max_transfers;
 	s->max_pulls = MAX_PULLS;
 	store.limits.max_transfers += MAX_PULLS * TRANSFERS_PER_PULL;
@@ -336,11 +347,29 @@ fail:
 	return NULL;
 }
 
-/*
- * What could still be pushed now.  What waits for its next attempt, or for the
- * store's return, is for the next start.
- */
-static bool work_left(struct sync *s)
+void sync_last_call(struct sync *s, int64_t since_ms)
+{
+	int64_t now = clock_mono_ms();
+	uint32_t place = 0;
+	struct slot *slot;
+
+	while ((slot = table_next_due(s->table, &place)) != NULL) {
+		struct slot_view v;
+		slot_read(slot, &v);
+		if (v.began_ms < since_ms)
+			slot_hurry(slot, now);
+	}
+	store_wake(s->store);
+}
+
+void sync_drain(struct sync *s)
+{
+	s->mode = ENGINE_DRAINS;
+	store_wake(s->store);
+}
+
+/* What waits for its next attempt, or for the store's return, is for the next start. */
+bool sync_is_drained(struct sync *s)
 {
 	int64_t now = clock_mono_ms();
 	uint32_t place = 0;
@@ -352,19 +381,9 @@ static bool work_left(struct sync *s)
 		if (is_retry(&v) && !v.pushing && health_is_down(&s->health))
 			continue;
 		if (slot_is_dirty(&v) && !v.conflict && is_time(s, &v, now))
-			return true;
+			return false;
 	}
-	return false;
-}
-
-void sync_drain(struct sync *s, int64_t deadline_ms)
-{
-	const struct timespec step = { .tv_nsec = 5 * 1000 * 1000 };
-
-	s->mode = ENGINE_DRAINS;
-	store_wake(s->store);
-	while (work_left(s) && clock_mono_ms() < deadline_ms)
-		nanosleep(&step, NULL);
+	return true;
 }
 
 /* Transfers under way are dropped with the process; their users are dirty on disk. */
@@ -398,9 +417,11 @@ enum sync_status sync_status(const struct slot_view *v)
 	return slot_is_dirty(v) ? SYNC_DIRTY : SYNC_IN_STEP;
 }
 
-void sync_commit(struct slot *slot)
+void sync_commit(struct sync *s, struct slot *slot, int64_t wal_bytes)
 {
 	slot_commit(slot);
+	if (wal_bytes >= s->config.max_wal_bytes)
+		slot_wal_long(slot);
 }
 
 /* A first attempt waits for nothing, though a look at the store may have been put off. */
@@ -450,6 +471,7 @@ bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms)
 void sync_resolve(struct sync *s, struct slot *slot, enum slot_keep keep)
 {
 	slot_keep(slot, keep);
+	slot_hurry(slot, clock_mono_ms());
 	sync_look(s, slot);
 }
 

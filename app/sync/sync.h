@@ -6,11 +6,13 @@
  *	sync_commit()		COMMIT has returned, the answer is not yet written
  *	sync_look()		the answer is out: push now
  *	sync_status()		what the answer's header says
- *	sync_drain()		at TERM: push what is dirty, until a deadline
+ *	sync_last_call()	at TERM: who waits for the next attempt gets it now
+ *	sync_drain()		push what is dirty and begin nothing else
+ *	sync_is_drained()
  *	sync_free()
  *
- * All but start, drain and free only touch the shared table and wake the
- * thread: they never block and never fail.
+ * All but start and free only touch the shared table and wake the thread: they
+ * never block and never fail.
  */
 #ifndef SYNC_SYNC_H
 #define SYNC_SYNC_H
@@ -30,14 +32,21 @@ struct sync_config {
 	unsigned max_open; /* databases open in the thread */
 	enum slot_keep on_conflict; /* what is done without asking */
 	int64_t max_wal_bytes; /* of one user during an outage; then it is spooled */
+	int64_t retention_ms; /* how long what a newer object replaces stays in the store */
 };
 
 struct sync;
 
 /* NULL: already logged. */
 struct sync *sync_start(struct table *t, unsigned worker, const struct sync_config *c);
-/* Returns when nothing is dirty in the whole table or the deadline (monotonic) has come. */
-void sync_drain(struct sync *s, int64_t deadline_ms);
+/*
+ * Nobody's next attempt comes in time: it is made now, once, for those whose
+ * latest was before `since_ms` (monotonic), unless the store asked for patience.
+ */
+void sync_last_call(struct sync *s, int64_t since_ms);
+void sync_drain(struct sync *s);
+/* Nothing that could be pushed now is left in the whole table. */
+bool sync_is_drained(struct sync *s);
 void sync_free(struct sync *s);
 
 enum sync_status {
@@ -49,7 +58,8 @@ enum sync_status {
 extern const char *const sync_status_name[]; /* ok, dirty, failed, conflict */
 enum sync_status sync_status(const struct slot_view *v);
 
-void sync_commit(struct slot *slot);
+/* `wal_bytes` is the size of the WAL with this commit. */
+void sync_commit(struct sync *s, struct slot *slot, int64_t wal_bytes);
 void sync_look(struct sync *s, struct slot *slot);
 
 /*

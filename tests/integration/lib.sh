@@ -503,6 +503,33 @@ workers_replaced() {
 	[ "$(wc -w <<<"$now")" = $# ] && ! grep -qwF "$(printf '%s\n' "$@")" <<<"$now"
 }
 
+# log_lines EVENT: how often the program on the current host has said so.
+log_lines() {
+	grep -c " $1\( \|$\)" "$stack/$host/holdfast.log" || true
+}
+
+# log_lines_reach NUMBER EVENT; a predicate
+log_lines_reach() {
+	[ "$(log_lines "$2")" -ge "$1" ]
+}
+
+# A worker has the user's database open; a predicate
+is_open() {
+	local pid
+
+	for pid in $(workers); do
+		if find "/proc/$pid/fd" -lname "*/$1/db.sqlite" 2>/dev/null | grep -q .; then
+			return 0
+		fi
+	done
+	return 1
+}
+
+# So many requests are with the program; a predicate
+requests_are_in() {
+	[ "$(grep -c " 03 .* $stack/$host/run/app" /proc/net/unix)" -ge "$1" ]
+}
+
 # Only while the program is stopped.
 wipe_disk() {
 	[ -z "${holdfast_pid[$host]:-}" ] || fail "wipe_disk while the program runs"
@@ -668,6 +695,22 @@ expect_json() {
 	[ "$seen" = "$2" ] || fail "$1 is '$seen', want '$2'"
 }
 
+# ask_for_push USER: `POST /v1/sync` beside the scenario, until expect_asked.
+ask_for_push() {
+	token "$1" >/dev/null
+	(
+		post "$1" /v1/sync ''
+		echo "$STATUS" >"$stack/asked"
+	) &
+	asking=$!
+}
+
+# expect_asked STATUS: of its answer, which is waited for.
+expect_asked() {
+	wait_all "$asking"
+	[ "$(cat "$stack/asked")" = "$1" ] || fail "who asked for a push got $(cat "$stack/asked"), want $1"
+}
+
 # percentile P NUMBER...
 percentile() {
 	local p=$1
@@ -767,6 +810,22 @@ expect_untold_until_clean() {
 }
 
 # ---- what is in the store
+
+# hold_lock USER: another program has the write lock of the database until release_lock.
+hold_lock() {
+	mkfifo "$stack/lock.in"
+	timeout 30 sqlite3 -cmd '.dbconfig no_ckpt_on_close on' "$(local_file "$1")" \
+		<"$stack/lock.in" >"$stack/lock.out" 2>&1 &
+	exec 9>"$stack/lock.in"
+	echo "BEGIN IMMEDIATE; SELECT 'held';" >&9
+	wait_until 10 grep -q held "$stack/lock.out"
+}
+
+release_lock() {
+	printf 'ROLLBACK;\n.quit\n' >&9
+	exec 9>&-
+	rm "$stack/lock.in"
+}
 
 # local_file USER
 local_file() {

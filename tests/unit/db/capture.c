@@ -495,6 +495,43 @@ static void frames_of_an_open_transaction_are_not_captured(void **state)
 }
 
 /* The file is a hole behind its first pages, so this costs no disk. */
+/* The same moment, captured in part and then as a whole. */
+static void expect_widened(struct fixture *f, bool checkpointed)
+{
+	struct replica whole = { 0 };
+	struct capture *c = NULL;
+
+	run_sql(f->writer, "INSERT INTO t(b) VALUES(randomblob(9000))");
+	if (checkpointed)
+		checkpoint_completely(f->writer);
+	assert_int_equal(capture_begin(f->u, &f->replica.at, &c), CAPTURE_PAGES);
+	assert_false(capture_whole(c));
+	replica_apply(&f->replica, c);
+	f->replica.at = *capture_position(c);
+	/* Not part of it, however late it is read. */
+	run_sql(f->writer, "UPDATE t SET b = randomblob(100)");
+	assert_int_equal(capture_widen(c), 0);
+	assert_true(capture_whole(c));
+	replica_apply(&whole, c);
+	assert_int_equal(capture_position(c)->npages, f->replica.at.npages);
+	assert_memory_equal(whole.bytes, f->replica.bytes,
+			    (size_t)f->replica.at.npages * f->replica.at.page_size);
+	capture_end(c);
+	replica_release(&whole);
+}
+
+static void widened_capture_is_whole_and_of_the_same_moment(void **state)
+{
+	struct fixture *f = *state;
+
+	open_both(f);
+	run_sql(f->writer, "INSERT INTO t(b) VALUES(randomblob(9000))");
+	follow_without_gap(&f->replica, f->u);
+	expect_widened(f, false);
+	follow_without_gap(&f->replica, f->u);
+	expect_widened(f, true);
+}
+
 static void page_of_the_lock_byte_is_left_out(void **state)
 {
 	struct scratch s;
@@ -569,6 +606,7 @@ int main(void)
 		TEST(phantom_commit_adopted_by_recovery_is_captured),
 		TEST(position_at_finds_commits_and_nothing_else),
 		TEST(frames_of_an_open_transaction_are_not_captured),
+		TEST(widened_capture_is_whole_and_of_the_same_moment),
 		cmocka_unit_test(page_of_the_lock_byte_is_left_out),
 	};
 

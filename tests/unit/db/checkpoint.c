@@ -7,6 +7,7 @@ struct fixture {
 	struct replica replica;
 	struct userdb *u; /* captures and checkpoints */
 	struct userdb *writer;
+	int meanwhile; /* commits that come while the rest is secured */
 };
 
 static int refuse_to_arm(void *owner)
@@ -54,16 +55,42 @@ static void checkpoint_behind_the_end_is_for_later_and_does_not_arm(void **state
 	assert_int_equal(checkpoint(f), CHECKPOINT_DONE);
 }
 
-static void checkpoint_during_a_write_is_for_later(void **state)
+static void checkpoint_during_a_write_neither_waits_nor_copies_it(void **state)
 {
 	struct fixture *f = *state;
 
 	commit_and_follow(f);
-	run_sql(f->writer, "BEGIN IMMEDIATE");
-	assert_int_equal(checkpoint(f), CHECKPOINT_LATER);
-	assert_false(f->replica.at.armed);
-	run_sql(f->writer, "ROLLBACK");
+	run_sql(f->writer, "BEGIN IMMEDIATE; INSERT INTO t(b) VALUES(randomblob(5000))");
 	assert_int_equal(checkpoint(f), CHECKPOINT_DONE);
+	run_sql(f->writer, "COMMIT");
+	struct wal_position before = f->replica.at;
+	follow_without_gap(&f->replica, f->u);
+	expect_equals(&f->replica, f->u);
+	assert_memory_equal(f->replica.at.salt, before.salt, sizeof before.salt);
+}
+
+static int commit_meanwhile(void *owner)
+{
+	struct fixture *f = owner;
+
+	run_sql(f->writer, "INSERT INTO t(b) VALUES(randomblob(5000))");
+	f->replica.at.armed = true;
+	return 0;
+}
+
+static void commit_that_comes_during_the_checkpoint_is_not_lost_with_the_wal(void **state)
+{
+	struct fixture *f = *state;
+
+	commit_and_follow(f);
+	assert_int_equal(wal_checkpoint(f->u, f->scratch.db, &f->replica.at, commit_meanwhile, f),
+			 CHECKPOINT_LATER);
+	struct wal_position before = f->replica.at;
+	commit_and_follow(f);
+	assert_memory_equal(f->replica.at.salt, before.salt, sizeof before.salt);
+	assert_int_equal(checkpoint(f), CHECKPOINT_DONE);
+	commit_and_follow(f);
+	assert_memory_not_equal(f->replica.at.salt, before.salt, sizeof before.salt);
 }
 
 static void checkpoint_with_an_older_reader_is_for_later_and_breaks_nothing(void **state)
@@ -125,6 +152,10 @@ static int follow_through(void *owner, struct userdb *reader)
 
 	follow_without_gap(&f->replica, reader);
 	f->replica.at.armed = true;
+	if (f->meanwhile > 0) {
+		f->meanwhile--;
+		run_sql(f->writer, "INSERT INTO t(b) VALUES(randomblob(5000))");
+	}
 	return 0;
 }
 
@@ -140,9 +171,11 @@ static void busy_checkpoint_secures_the_rest_while_nobody_writes(void **state)
 	struct fixture *f = *state;
 
 	commit_and_follow(f);
+	f->meanwhile = 1;
 	run_sql(f->writer, "INSERT INTO t(b) VALUES(randomblob(5000))");
 	assert_int_equal(wal_checkpoint_busy(f->u, f->scratch.db, follow_through, f),
 			 CHECKPOINT_DONE);
+	assert_int_equal(f->meanwhile, 0);
 	expect_equals(&f->replica, f->u);
 	struct wal_position before = f->replica.at;
 	commit_and_follow(f);
@@ -203,7 +236,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(checkpoint_at_the_end_lets_the_wal_start_over_without_gap),
 		TEST(checkpoint_behind_the_end_is_for_later_and_does_not_arm),
-		TEST(checkpoint_during_a_write_is_for_later),
+		TEST(checkpoint_during_a_write_neither_waits_nor_copies_it),
+		TEST(commit_that_comes_during_the_checkpoint_is_not_lost_with_the_wal),
 		TEST(checkpoint_with_an_older_reader_is_for_later_and_breaks_nothing),
 		TEST(checkpoint_that_cannot_arm_fails_and_copies_nothing),
 		TEST(checkpoint_again_or_with_an_empty_wal_is_done),

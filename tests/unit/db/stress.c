@@ -149,6 +149,7 @@ static int arm_or_die(void *owner)
 	struct pusher *p = owner;
 
 	p->r.at.armed = true;
+	p->r.at.file_ns = 0;
 	return p->dies_once_armed ? -1 : 0;
 }
 
@@ -204,6 +205,7 @@ static void checkpoint(struct pusher *p, bool dies)
 	switch (wal_checkpoint(p->u, p->s->db, &p->r.at, arm_or_die, p)) {
 	case CHECKPOINT_DONE:
 		p->ncheckpoints++;
+		p->r.at.file_ns = wal_file_ns(p->s->db);
 		break;
 	case CHECKPOINT_LATER:
 		break;

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -36,6 +37,7 @@ struct fixture {
 	char data[96], socket[96], key[96], table[96], log[96];
 	enum auth_mode auth;
 	bool full; /* no slot is left in the table */
+	bool impatient; /* once stopped, with those who wait */
 	struct jwt_key *jwt;
 	pid_t child;
 	int listener;
@@ -197,6 +199,9 @@ static int run_server(void *arg)
 	if (s == NULL)
 		return 3;
 	server_run(s, &stopping, &unblocked);
+	while (!f->impatient && server_look(s))
+		poll(NULL, 0, 1);
+	server_end(s);
 	server_free(s);
 	table_free(t);
 	close(f->listener);
@@ -251,6 +256,11 @@ static int start_with_tokens(void **state)
 static int start_full(void **state)
 {
 	return start(state, &(struct fixture){ .auth = AUTH_JWT, .full = true });
+}
+
+static int start_impatient(void **state)
+{
+	return start(state, &(struct fixture){ .auth = AUTH_JWT, .impatient = true });
 }
 
 static int start_behind_nginx(void **state)
@@ -536,6 +546,26 @@ static void stopping_finishes_what_was_accepted(void **state)
 	f->child = 0;
 }
 
+static void who_waits_when_it_ends_is_answered_without(void **state)
+{
+	struct fixture *f = *state;
+	const struct ask ask = { .path = "/park", .user = "alice" };
+	struct answer a;
+	int fds[PARKED_MAX];
+
+	for (int i = 0; i < PARKED_MAX; i++) {
+		fds[i] = ask_begin(f, &ask);
+		wait_until_equal(&shared->parks, i + 1);
+	}
+	stop_server(f);
+	for (int i = 0; i < PARKED_MAX; i++) {
+		client_finish(fds[i], &a);
+		assert_int_equal(answer_status(&a), 503);
+		answer_release(&a);
+	}
+	assert_int_equal(shared->runs, 0);
+}
+
 static void commit_is_handed_over_when_its_answer_is_out(void **state)
 {
 	const struct ask ask = { .path = "/commit", .user = "alice" };
@@ -652,6 +682,8 @@ int main(void)
 		WITH_TOKENS(no_more_are_parked_than_there_is_room_for),
 		WITH_TOKENS(parked_client_that_hangs_up_is_dropped_unexecuted),
 		WITH_TOKENS(stopping_finishes_what_was_accepted),
+		cmocka_unit_test_setup_teardown(who_waits_when_it_ends_is_answered_without,
+						start_impatient, finish),
 		WITH_TOKENS(commit_is_handed_over_when_its_answer_is_out),
 		WITH_TOKENS(nothing_a_client_sends_becomes_a_header),
 		WITH_TOKENS(log_has_a_line_per_request_and_no_secrets),

@@ -368,6 +368,122 @@ static void replaced_worker_that_stays_is_killed(void **state)
 	assert_int_equal(start_one(w), 1 + WORKERS);
 }
 
+/* Another program goes on: what one pool knows is all that the next one gets. */
+static void hand_over(struct world *w)
+{
+	struct pool *before = w->pool;
+	struct pool_worker worker;
+
+	w->pool = pool_new(WORKERS, PATIENCE_MS);
+	for (unsigned number = 0; number < 2 * WORKERS; number++) {
+		pool_give(before, number, &worker);
+		pool_adopt(w->pool, number, &worker);
+	}
+	pool_free(before);
+}
+
+static void adopted_workers_serve_on_and_are_replaced_one_by_one(void **state)
+{
+	struct world *w = *state;
+
+	start_all(w);
+	hand_over(w);
+	expect_wait(w, -1);
+	assert_true(pool_complete(w->pool));
+	pool_reload(w->pool);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		assert_true(pool_reloading(w->pool));
+		be_ready(w, start_one(w));
+		expect_asked(w, i);
+		assert_int_equal(end(w, i, true), POOL_END_ASKED);
+	}
+	assert_false(pool_reloading(w->pool));
+	expect_wait(w, -1);
+}
+
+static void adopted_worker_that_was_starting_is_heard_and_replaced(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		start_one(w);
+	hand_over(w);
+	pool_reload(w->pool);
+	expect_wait(w, -1);
+	for (unsigned i = 0; i < WORKERS; i++)
+		be_ready(w, i);
+	assert_true(pool_complete(w->pool));
+	assert_int_equal(start_one(w), WORKERS);
+}
+
+/* Two in a place: who is the older is still known, and both are replaced in the end. */
+static void workers_adopted_in_the_middle_of_a_reload_are_replaced(void **state)
+{
+	struct world *w = *state;
+
+	start_all(w);
+	pool_reload(w->pool);
+	unsigned successor = start_one(w);
+	hand_over(w);
+	pool_reload(w->pool);
+	expect_wait(w, -1);
+	be_ready(w, successor);
+	expect_asked(w, 0);
+	assert_int_equal(end(w, 0, true), POOL_END_ASKED);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		assert_true(pool_reloading(w->pool));
+		be_ready(w, start_one(w));
+		expect_asked(w, i == 0 ? successor : i);
+		assert_int_equal(end(w, i == 0 ? successor : i, true), POOL_END_ASKED);
+	}
+	assert_false(pool_reloading(w->pool));
+	expect_wait(w, -1);
+}
+
+static void adopted_worker_that_was_asked_is_killed_when_its_time_is_over(void **state)
+{
+	struct world *w = *state;
+
+	start_all(w);
+	pool_reload(w->pool);
+	be_ready(w, start_one(w));
+	expect_asked(w, 0);
+	w->now_ms += PATIENCE_MS - 1;
+	hand_over(w);
+	start_one(w);
+	expect_wait(w, 1);
+	w->now_ms++;
+	assert_int_equal(next(w).action, POOL_KILL);
+}
+
+static void adopted_workers_stay_when_no_successor_can_start(void **state)
+{
+	struct world *w = *state;
+
+	start_all(w);
+	hand_over(w);
+	pool_reload(w->pool);
+	assert_int_equal(end(w, start_one(w), false), POOL_END_NO_SUCCESSOR);
+	assert_false(pool_reloading(w->pool));
+	assert_true(pool_complete(w->pool));
+	assert_false(pool_hopeless(w->pool));
+}
+
+static void adopted_workers_all_go_when_stopped(void **state)
+{
+	struct world *w = *state;
+
+	start_all(w);
+	hand_over(w);
+	pool_stop(w->pool);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		expect_asked(w, i);
+		assert_int_equal(end(w, i, true), POOL_END_ASKED);
+	}
+	assert_int_equal(pool_alive(w->pool), 0);
+	expect_wait(w, -1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -392,6 +508,12 @@ int main(void)
 		TEST(predecessor_that_dies_during_the_reload_leaves_the_place_to_the_successor),
 		TEST(stop_asks_everybody_and_kills_who_stays),
 		TEST(replaced_worker_that_stays_is_killed),
+		TEST(adopted_workers_serve_on_and_are_replaced_one_by_one),
+		TEST(adopted_worker_that_was_starting_is_heard_and_replaced),
+		TEST(workers_adopted_in_the_middle_of_a_reload_are_replaced),
+		TEST(adopted_worker_that_was_asked_is_killed_when_its_time_is_over),
+		TEST(adopted_workers_stay_when_no_successor_can_start),
+		TEST(adopted_workers_all_go_when_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

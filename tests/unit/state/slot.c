@@ -433,6 +433,19 @@ static void pull_is_wanted_until_it_ended_whatever_came_of_it(void **state)
 	assert_false(slot_is_dirty(&v));
 }
 
+/* Whoever replaced the database may have died between the old one and the new one. */
+static void pull_is_wanted_though_the_slot_knows_of_files_finds_none(void **state)
+{
+	const struct fixture *f = *state;
+
+	slot_pull_done(f->slot, 17);
+	slot_pull_ended(f->slot, 10);
+	slot_pull_wanted(f->slot);
+	struct slot_view v = look(f->slot);
+	assert_true(v.pull_wanted);
+	assert_int_equal(v.files, FILES_ABSENT);
+}
+
 static void hurry_brings_the_next_attempt_nearer_but_not_before_the_hold(void **state)
 {
 	static const struct {
@@ -561,6 +574,7 @@ int main(void)
 		test_with_slot(attempts_are_bracketed_and_counted),
 		test_with_slot(conflict_is_set_and_taken_back),
 		test_with_slot(pull_is_wanted_until_it_ended_whatever_came_of_it),
+		test_with_slot(pull_is_wanted_though_the_slot_knows_of_files_finds_none),
 		test_with_slot(hurry_brings_the_next_attempt_nearer_but_not_before_the_hold),
 		test_with_slot(hold_that_was_moved_on_stays_a_hold),
 		test_with_slot(racing_commits_and_pushes_lose_no_commit),

@@ -1364,6 +1364,46 @@ static void table_of_another_size_is_refused(void **state)
 	}
 }
 
+static void adopted_table_has_the_slots_and_the_lock(void **state)
+{
+	const struct fixture *f = *state;
+	struct user_id alice = id_of("alice");
+	char path[FOLDER_FILE_MAX];
+
+	folder_file(&f->folder, "other", path);
+	struct table *before = table_create(path, NSLOTS);
+	struct slot *slot;
+	assert_int_equal(table_add(before, &alice, &slot), TABLE_ADDED);
+	struct table *t = table_adopt(fcntl(table_fd(before), F_DUPFD_CLOEXEC, 3));
+	assert_non_null(t);
+	slot_commit(slot);
+	table_free(before);
+	struct slot *same = table_find(t, &alice);
+	assert_non_null(same);
+	assert_true(is_dirty(same));
+	const struct table *seen = table_map_readonly(path);
+	assert_non_null(seen);
+	table_free(seen);
+	slot_commit(same);
+	table_free(t);
+	assert_null(table_map_readonly(path));
+}
+
+/* Of the program before, with other fields in a slot. */
+static void table_of_another_layout_is_not_adopted(void **state)
+{
+	const struct fixture *f = *state;
+	enum { LAYOUT_AT = 8 };
+	uint64_t layout;
+
+	int fd = fcntl(table_fd(f->table), F_DUPFD_CLOEXEC, 3);
+	assert_int_equal(pread(fd, &layout, sizeof layout, LAYOUT_AT), sizeof layout);
+	layout++;
+	assert_int_equal(pwrite(fd, &layout, sizeof layout, LAYOUT_AT), sizeof layout);
+	assert_null(table_adopt(fd));
+	assert_int_equal(close(fd), 0);
+}
+
 static void creating_replaces_what_an_earlier_run_left(void **state)
 {
 	const struct fixture *f = *state;
@@ -1455,6 +1495,8 @@ int main(void)
 		test_with_table(table_lives_as_long_as_a_child_of_its_maker),
 		test_with_table(file_that_is_no_table_is_refused),
 		test_with_table(table_of_another_size_is_refused),
+		test_with_table(adopted_table_has_the_slots_and_the_lock),
+		test_with_table(table_of_another_layout_is_not_adopted),
 		test_with_table(creating_replaces_what_an_earlier_run_left),
 		test_with_table(table_without_its_folder_is_not_made),
 		test_with_table(table_costs_disk_only_for_slots_in_use),

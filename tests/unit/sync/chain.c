@@ -494,9 +494,54 @@ static void hundred_thousand_objects_are_chosen_from_in_linear_time(void **state
 	choose_among_many(name_overlapping, 16);
 }
 
+static void run_is_of_one_level_without_interruption(void **state)
+{
+	const char *const names[NAMES_MAX] = {
+		"9:1-4", "1:5-6", "1:7-8", "0:9-9", "0:a-a", "0:b-b"
+	};
+	struct object_listing l = brief_list(names);
+	struct chain all, run;
+
+	(void)state;
+	assert_int_equal(chain_choose(&l, 0, &all), CHAIN_OK);
+	assert_true(chain_run(&all, 2, 3, &run));
+	assert_int_equal(run.count, 2);
+	assert_int_equal(run.links[0].min_txid, 5);
+	assert_int_equal(run.links[1].max_txid, 8);
+	chain_release(&run);
+	assert_true(chain_run(&all, 3, 3, &run));
+	assert_int_equal(run.links[0].min_txid, 9);
+	assert_int_equal(run.links[2].max_txid, 0xb);
+	chain_release(&run);
+	assert_false(chain_run(&all, 4, 3, &run));
+	assert_true(chain_run(&all, 2, 1, &run));
+	assert_int_equal(run.links[0].min_txid, 9);
+	chain_release(&run);
+	assert_int_equal(chain_merged_until(&all), 8);
+	assert_true(chain_has(&all, l.entries[1].key));
+	chain_release(&all);
+	free(l.entries);
+}
+
+static void chain_of_pushes_alone_is_merged_nowhere(void **state)
+{
+	const char *const names[NAMES_MAX] = { "0:1-1", "0:2-2", "0:4-4" };
+	struct object_listing l = brief_list(names);
+	struct chain all;
+
+	(void)state;
+	assert_int_equal(chain_choose(&l, 2, &all), CHAIN_OK);
+	assert_int_equal(chain_merged_until(&all), 0);
+	assert_false(chain_has(&all, l.entries[2].key));
+	chain_release(&all);
+	free(l.entries);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(run_is_of_one_level_without_interruption),
+		cmocka_unit_test(chain_of_pushes_alone_is_merged_nowhere),
 		cmocka_unit_test(keys_are_what_litestream_reads),
 		cmocka_unit_test(key_of_a_long_id_is_whole),
 		cmocka_unit_test(choices_are_those_of_the_table),

@@ -33,6 +33,8 @@ static const struct record records[] = {
 			      .sum = { 1, 0 },
 			      .page_size = 65536,
 			      .file_ns = 1700000000123456789 },
+		.pushed_bytes = UINT64_MAX,
+		.gap = true,
 		.failed_since_ms = INT64_MIN,
 		.error = ERROR_CREDENTIALS,
 	},
@@ -47,8 +49,8 @@ static bool is_equal(const struct record *a, const struct record *b)
 	return a->txid == b->txid && memcmp(p->salt, q->salt, sizeof p->salt) == 0 &&
 	       p->frame == q->frame && p->sum[0] == q->sum[0] && p->sum[1] == q->sum[1] &&
 	       p->page_size == q->page_size && p->npages == q->npages && p->armed == q->armed &&
-	       p->file_ns == q->file_ns && a->failed_since_ms == b->failed_since_ms &&
-	       a->error == b->error;
+	       p->file_ns == q->file_ns && a->pushed_bytes == b->pushed_bytes && a->gap == b->gap &&
+	       a->failed_since_ms == b->failed_since_ms && a->error == b->error;
 }
 
 static void write_bytes(const char *path, const char *bytes, size_t len)

@@ -16,6 +16,7 @@ struct fixture {
 	char root[FOLDER_FILE_MAX]; /* of the store */
 	char db[FOLDER_FILE_MAX]; /* what is restored */
 	struct store *store;
+	struct tasks *tasks;
 	struct user_id user;
 };
 
@@ -29,6 +30,7 @@ struct image {
 static int set_up(void **state)
 {
 	static struct fixture f;
+	static struct tasks tasks;
 	char why[256];
 
 	folder_init(&f.folder);
@@ -37,6 +39,8 @@ static int set_up(void **state)
 	f.store = dir_new(f.root, why, sizeof why);
 	assert_non_null(f.store);
 	assert_int_equal(user_id_parse("alice", 5, &f.user), 0);
+	f.tasks = &tasks;
+	tasks_init(f.tasks);
 	*state = &f;
 	return 0;
 }
@@ -187,21 +191,23 @@ static void run_begin(const struct fixture *f, uint64_t txid, struct run *run)
 	run->ended = 0;
 	run->fd = open(f->db, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(run->fd >= 0);
-	run->restore =
-		restore_start(f->store, &f->user, txid, run->fd, f->folder.path, take_outcome, run);
+	run->restore = restore_start(f->store, f->tasks, &f->user, txid, run->fd, f->folder.path,
+				     take_outcome, run);
 }
 
 /* What is under way in a folder is done in one turn; what that starts, in the next. */
 static void run_on(const struct fixture *f, unsigned turns)
 {
-	while (turns-- > 0)
+	while (turns-- > 0) {
 		store_run(f->store, 0);
+		tasks_run(f->tasks);
+	}
 }
 
 static struct restored run_to_its_end(const struct fixture *f, struct run *run)
 {
 	for (int turns = 0; run->ended == 0 && turns < 1000; turns++)
-		store_run(f->store, 0);
+		run_on(f, 1);
 	run_on(f, 20);
 	assert_int_equal(run->ended, 1);
 	restore_free(run->restore);
@@ -222,8 +228,8 @@ static struct restored restore_at(const struct fixture *f, int64_t wall_ms)
 	struct run run = { .fd = open(f->db, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) };
 
 	assert_true(run.fd >= 0);
-	run.restore = restore_start_at(f->store, &f->user, wall_ms, run.fd, f->folder.path,
-				       take_outcome, &run);
+	run.restore = restore_start_at(f->store, f->tasks, &f->user, wall_ms, run.fd,
+				       f->folder.path, take_outcome, &run);
 	return run_to_its_end(f, &run);
 }
 
@@ -628,7 +634,8 @@ static void file_that_cannot_be_written_is_no_fault_of_the_store(void **state)
 	put_bytes(f->db, "", 0);
 	int fd = open(f->db, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	run.restore = restore_start(f->store, &f->user, 0, fd, f->folder.path, take_outcome, &run);
+	run.restore = restore_start(f->store, f->tasks, &f->user, 0, fd, f->folder.path,
+				    take_outcome, &run);
 	run_on(f, 20);
 	assert_int_equal(run.ended, 1);
 	assert_int_equal(run.got.result, RESTORE_FAILED);
@@ -718,8 +725,8 @@ static void restores_run_side_by_side(void **state)
 		(void)snprintf(path, sizeof path, "%s/db.%zu", f->folder.path, i);
 		runs[i] = (struct run){ .fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) };
 		assert_true(runs[i].fd >= 0);
-		runs[i].restore = restore_start(f->store, &f->user, 0, runs[i].fd, f->folder.path,
-						take_outcome, &runs[i]);
+		runs[i].restore = restore_start(f->store, f->tasks, &f->user, 0, runs[i].fd,
+						f->folder.path, take_outcome, &runs[i]);
 	}
 	run_on(f, 60);
 	for (size_t i = 0; i < 4; i++) {
