@@ -94,6 +94,12 @@ $(B)/obj/unit/%.o: tests/unit/%.c
 units: $(UNIT)
 	@for t in $^; do $$t || exit 1; done
 
+# SQLite without Holdfast, for the clients' tests.
+$(B)/plain_sqlite: tests/clients/plain_sqlite.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LINK) $(LDFLAGS) -o $@ $< -lsqlite3
+
 # A fuzzer per parser: tests/fuzz/<layer>_<name>.c, FUZZ_S seconds each.
 FUZZ_S ?= 60
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))

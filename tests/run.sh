@@ -143,6 +143,18 @@ stage_units() {
 	done
 }
 
+# count_one NAME STATUS LOG: a program that is one test.
+count_one() {
+	if [ "$2" = 0 ]; then
+		pass "$1"
+	elif [ "$2" = 77 ]; then
+		skipped=$((skipped + 1))
+		grep '^skip ' "$3" || echo "skip $1"
+	else
+		miss "$1 (status $2)" "$3"
+	fi
+}
+
 stage_proxy() {
 	local status=0
 
@@ -158,21 +170,16 @@ reap() {
 	for i in "${!running[@]}"; do
 		[ "${running[$i]}" != "$pid" ] || unset "running[$i]"
 	done
-	if [ "$status" = 0 ]; then
-		pass "${name_of[$pid]}"
-	elif [ "$status" = 77 ]; then
-		skipped=$((skipped + 1))
-		grep '^skip ' "$logs/${name_of[$pid]}.log" || echo "skip ${name_of[$pid]}"
-	else
-		miss "${name_of[$pid]} (status $status)" "$logs/${name_of[$pid]}.log"
-	fi
+	"$judge" "${name_of[$pid]}" "$status" "$logs/${name_of[$pid]}.log"
 }
 
-# two_at_a_time COMMAND... -- FILE...: the command with each file, one test each.
+# two_at_a_time JUDGE COMMAND... -- FILE...: the command with each file; JUDGE NAME
+# STATUS LOG says what came of it.
 two_at_a_time() {
-	local command=() file name
+	local judge=$1 command=() file name
 	local -A name_of
 
+	shift
 	while [ "$1" != -- ]; do
 		command+=("$1")
 		shift
@@ -196,11 +203,21 @@ stage_fuzz() {
 }
 
 stage_integration() {
-	two_at_a_time bash -- tests/integration/[0-9]*.sh
+	two_at_a_time count_one bash -- tests/integration/[0-9]*.sh
+}
+
+# What a seed led to is worth a line.
+count_client() {
+	count_tap "$@"
+	grep -a '^# SEED=' "$3" || true
 }
 
 stage_clients() {
-	two_at_a_time tests/tools/client.sh -- tests/clients/*.mjs
+	if ! make -s build/plain_sqlite >"$logs/build.log" 2>&1; then
+		miss "clients build" "$logs/build.log"
+		return
+	fi
+	two_at_a_time count_client tests/tools/client.sh -- tests/clients/*.mjs
 }
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.

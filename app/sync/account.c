@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /*
- * Every account is in the hash; the idle ones are in a list, too, the most
+ * Every account that is not detached is in the hash; the idle ones are in a list, too, the most
  * recently used first, so that its end is what may go.
  */
 struct entry {
@@ -27,6 +27,7 @@ struct entry {
 	TAILQ_ENTRY(entry) idle;
 	ino_t inode; /* of the database when it was opened */
 	bool in_use;
+	bool detached; /* in no hash chain */
 };
 
 enum { HASH_SIZE = 1024 };
@@ -76,7 +77,8 @@ static struct entry *lookup(const struct accounts *all, const struct user_id *id
 /* `e` is not among the idle ones. */
 static void drop(struct accounts *all, struct entry *e)
 {
-	SLIST_REMOVE(&all->hash[hash_of(&e->account.id)], e, entry, same_hash);
+	if (!e->detached)
+		SLIST_REMOVE(&all->hash[hash_of(&e->account.id)], e, entry, same_hash);
 	all->count--;
 	userdb_close(e->account.db);
 	close(e->account.lock);
@@ -381,6 +383,19 @@ static bool lock_is_in_place(const struct entry *e)
 	return fstat(e->account.lock, &st) == 0 && st.st_nlink > 0;
 }
 
+/* Whoever has removed a database while we run has made this user one who is to be pulled. */
+static enum account_result no_files(const struct user_id *id, struct slot *slot)
+{
+	struct slot_view v;
+
+	slot_read(slot, &v);
+	if (v.files == FILES_PRESENT && slot_is_of(slot, id)) {
+		log_error("account.lost_files", "user=%s", id->text);
+		slot_files_lost(slot);
+	}
+	return ACCOUNT_NO_FILES;
+}
+
 enum account_result account_open(struct accounts *all, const struct user_id *id,
 				 struct account **out)
 {
@@ -394,7 +409,7 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		keep_within(all, all->max_open - 1);
 		e = new_entry(all, id);
 		if (e == NULL)
-			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
+			return errno == ENOENT ? no_files(id, slot) : ACCOUNT_FAILED;
 	} else {
 		if (e->in_use)
 			return ACCOUNT_BUSY;
@@ -411,11 +426,29 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		result = open_database(all, e);
 	if (result != ACCOUNT_OK) {
 		account_close(all, &e->account, false);
-		return result;
+		return result == ACCOUNT_NO_FILES ? no_files(id, slot) : result;
 	}
 	e->account.slot = slot;
 	*out = &e->account;
 	return ACCOUNT_OK;
+}
+
+void account_detach(struct accounts *all, struct account *a)
+{
+	struct entry *e = (struct entry *)a;
+
+	assert(e->in_use && !e->detached);
+	SLIST_REMOVE(&all->hash[hash_of(&a->id)], e, entry, same_hash);
+	e->detached = true;
+}
+
+/* One that was detached comes back if the user has no other one by now. */
+static void attach(struct accounts *all, struct entry *e)
+{
+	if (!e->detached || lookup(all, &e->account.id) != NULL)
+		return;
+	SLIST_INSERT_HEAD(&all->hash[hash_of(&e->account.id)], e, same_hash);
+	e->detached = false;
 }
 
 void account_close(struct accounts *all, struct account *a, bool reusable)
@@ -423,6 +456,9 @@ void account_close(struct accounts *all, struct account *a, bool reusable)
 	struct entry *e = (struct entry *)a;
 
 	e->in_use = false;
+	if (reusable)
+		attach(all, e);
+	reusable = reusable && !e->detached;
 	if (!reusable) {
 		drop(all, e);
 		return;

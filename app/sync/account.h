@@ -59,6 +59,11 @@ enum account_result account_slot(struct accounts *all, const struct user_id *id,
 bool account_was_written(struct accounts *all, const struct user_id *id, struct slot *slot);
 enum account_result account_open(struct accounts *all, const struct user_id *id,
 				 struct account **out);
+/*
+ * The open account is no longer the user's one of this thread: account_open()
+ * opens another one beside it.  Both are closed with account_close().
+ */
+void account_detach(struct accounts *all, struct account *a);
 /* `reusable` false: the handle is closed, not cached. */
 void account_close(struct accounts *all, struct account *a, bool reusable);
 

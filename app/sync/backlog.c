@@ -1,9 +1,11 @@
 #include "sync/backlog.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "db/capture.h"
 #include "db/checkpoint.h"
+#include "state/slot.h"
 #include "sync/outgoing.h"
 #include "sync/spool.h"
 
@@ -50,12 +52,12 @@ static int arm(void *owner)
 }
 
 /*
- * After a complete checkpoint.  Whoever changes the file from here on, before
- * the next position is armed, is none of us.
+ * After a complete checkpoint, if this one was armed.  Whoever changes the file
+ * from here on, before the next position is armed, is none of us.
  */
 static void note_file(struct backlog *b)
 {
-	if (!b->record.position.armed)
+	if (!b->record.position.armed || b->record.position.file_ns != 0)
 		return;
 	b->record.position.file_ns = wal_file_ns(b->db_path);
 	backlog_save(b);
@@ -78,9 +80,13 @@ void backlog_checkpoint(struct backlog *b)
 {
 	bool was_armed = b->record.position.armed;
 
-	if (b->record.position.frame < BACKLOG_CHECKPOINT_FRAMES)
+	if (b->record.position.frame < BACKLOG_CHECKPOINT_FRAMES ||
+	    !slot_want_lock(b->account->slot, clock_mono_ms()))
 		return;
-	switch (wal_checkpoint(b->account->db, b->db_path, &b->record.position, arm, b)) {
+	enum checkpoint_result result =
+		wal_checkpoint(b->account->db, b->db_path, &b->record.position, arm, b);
+	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
+	switch (result) {
 	case CHECKPOINT_DONE:
 		FAULT("push.after_checkpoint");
 		note_file(b);
@@ -160,9 +166,13 @@ static int forget_heavy_spool(struct backlog *b)
 
 void backlog_shorten(struct backlog *b)
 {
-	if (!b->recorded || forget_heavy_spool(b) < 0)
+	if (!b->recorded || forget_heavy_spool(b) < 0 ||
+	    !slot_want_lock(b->account->slot, clock_mono_ms()))
 		return;
-	switch (wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b)) {
+	enum checkpoint_result result =
+		wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b);
+	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
+	switch (result) {
 	case CHECKPOINT_DONE:
 		note_file(b);
 		break;

@@ -96,6 +96,8 @@ clean_up() {
 	local status=$? pid
 
 	trap - EXIT
+	# Nobody may be reading what we say.
+	trap '' PIPE
 	set +e
 	[ -z "$clock" ] || rm -f "$clock"
 	[ -n "$stack" ] || exit "$status"
@@ -637,6 +639,49 @@ query() {
 	execute "$1" "$2"
 	expect_status 200
 	jq -r '.result.rows[] | map(.value // .base64 // "" | tostring) | join("|")' "$BODY"
+}
+
+# ---- streams
+
+# stream_begin USER REQUESTS...: a new stream; its baton in BATON, '' when it is closed.
+# A request is SQL to be executed, or JSON.
+stream_begin() {
+	BATON=
+	stream_go_on "$@"
+}
+
+# stream_go_on USER REQUESTS...: the next requests of the stream of BATON.
+stream_go_on() {
+	local user=$1
+
+	shift
+	post "$user" /v3/pipeline "$(jq -cn --arg baton "$BATON" \
+		'{baton: (if $baton == "" then null else $baton end), requests: ($ARGS.positional |
+		map(if startswith("{") then fromjson else {type: "execute", stmt: {sql: .}} end))}' \
+		--args -- "$@")"
+	BATON=
+	[ "$STATUS" != 200 ] || BATON=$(jq -r '.baton // ""' "$BODY")
+}
+
+# shellcheck disable=SC2034
+close_stream='{"type":"close"}'
+
+# expect_result INDEX ROWS: of the latest pipeline, columns by |; for an error its code.
+expect_result() {
+	local seen
+
+	expect_status 200
+	seen=$(jq -r --argjson i "$1" '.results[$i] | if .type == "error" then .error.code else
+		(.response.result.rows // [])[] | map(.value // .base64 // "" | tostring) | join("|")
+		end' "$BODY")
+	[ "$seen" = "$2" ] || fail "result $1 is '$seen', want '$2'"
+}
+
+# expect_refused STATUS CODE: with an error as clients read it
+expect_refused() {
+	expect_status "$1"
+	expect_json .code "$2"
+	expect_header Content-Type application/json
 }
 
 # sequence USER SQL: several statements in one request, all of which must succeed.

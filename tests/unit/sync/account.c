@@ -390,6 +390,46 @@ static void shared_right_is_held_from_open_to_close(void **state)
 	close(lock);
 }
 
+static void detached_handle_leaves_the_user_another_one_and_holds_the_right(void **state)
+{
+	const struct fixture *f = *state;
+	struct user_id id = make_user(f, "alice", 1);
+	struct account *kept = open_account(f, &id);
+	char path[FOLDER_FILE_MAX];
+
+	path_of(f, &id, "lock", path);
+	int lock = right_open(path);
+	account_detach(f->accounts, kept);
+	struct account *other = open_account(f, &id);
+	assert_ptr_not_equal(other, kept);
+	run_sql(kept->db, "BEGIN; SELECT * FROM sqlite_schema");
+	account_close(f->accounts, other, true);
+	assert_false(right_claim(lock, RIGHT_FILES));
+	run_sql(kept->db, "COMMIT");
+	/* There is another one by now, so it is not needed any more. */
+	account_close(f->accounts, kept, true);
+	assert_true(right_claim(lock, RIGHT_FILES));
+	right_release(lock, RIGHT_FILES);
+	assert_ptr_equal(open_account(f, &id), other);
+	account_close(f->accounts, other, false);
+	assert_int_equal(count_open("/db.sqlite"), 0);
+	close(lock);
+}
+
+static void detached_handle_comes_back_if_there_is_no_other(void **state)
+{
+	const struct fixture *f = *state;
+	struct user_id id = make_user(f, "alice", 1);
+	struct account *a = open_account(f, &id);
+
+	account_detach(f->accounts, a);
+	account_close(f->accounts, a, true);
+	assert_ptr_equal(open_account(f, &id), a);
+	account_detach(f->accounts, a);
+	account_close(f->accounts, a, false);
+	assert_int_equal(count_open("/db.sqlite"), 0);
+}
+
 static void least_recently_used_handle_is_closed_first(void **state)
 {
 	const struct fixture *f = *state;
@@ -847,6 +887,8 @@ int main(void)
 		test_with_accounts(disk_is_read_once_for_each_user),
 		test_with_accounts(handle_is_kept_between_two_requests),
 		test_with_accounts(shared_right_is_held_from_open_to_close),
+		test_with_accounts(detached_handle_leaves_the_user_another_one_and_holds_the_right),
+		test_with_accounts(detached_handle_comes_back_if_there_is_no_other),
 		test_with_accounts(least_recently_used_handle_is_closed_first),
 		test_with_accounts(handles_in_use_are_never_closed_for_others),
 		test_with_accounts(cache_is_within_its_bound_when_all_are_closed_again),
