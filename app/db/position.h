@@ -28,10 +28,7 @@ struct wal_position {
 	 * means a new WAL after it, not a gap.
 	 */
 	bool armed;
-	/*
-	 * Frame 0, or armed: when the database file was last changed, wall clock.
-	 * 0: that is not known, because the checkpoint may not have come to its end.
-	 */
+	/* When the database file, which holds all of this, was last changed, wall clock; else 0. */
 	int64_t file_ns;
 };
 

@@ -76,6 +76,13 @@ static void disarm(struct backlog *b, bool was_armed)
 	backlog_save(b);
 }
 
+/* By which a WAL with new salts is known to be the next one, see capture.c. */
+static void note_file(struct backlog *b)
+{
+	b->record.position.file_ns = wal_file_ns(b->db_path);
+	backlog_save(b);
+}
+
 void backlog_checkpoint(struct backlog *b)
 {
 	bool was_armed = b->record.position.armed;
@@ -172,11 +179,9 @@ void backlog_shorten(struct backlog *b)
 	enum checkpoint_result result =
 		wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b);
 	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
-	switch (result) {
-	case CHECKPOINT_DONE:
+	if (result == CHECKPOINT_DONE)
 		note_file(b);
-		break;
-	case CHECKPOINT_LATER:
+	else if (result == CHECKPOINT_LATER)
 		disarm(b, false);
 		break;
 	case CHECKPOINT_FAILED:
