@@ -92,12 +92,16 @@ static enum route route_from(const struct wal_position *from, const struct wal_i
 		return ROUTE_WHOLE;
 	if (from->page_size != now->page_size)
 		return ROUTE_GAP;
+	if (from->frame == 0 && from->file_ns != now->file_ns)
+		return ROUTE_GAP;
 	if (now->last_frame == 0) {
 		bool complete = from->frame == 0 ||
 				(from->armed && (!now->wal_is_cut || is_as_it_was(from, now)));
 		return complete && from->npages == now->npages ? ROUTE_NONE : ROUTE_GAP;
 	}
-	if (from->frame > 0 && memcmp(from->salt, now->salt, sizeof from->salt) == 0)
+	if (from->frame == 0)
+		return ROUTE_ANEW;
+	if (memcmp(from->salt, now->salt, sizeof from->salt) == 0)
 		return route_within(from, now);
 	bool next = wal_salt_follows(from->salt, now->salt) || is_as_it_was(from, now);
 	return from->armed && next ? ROUTE_ANEW : ROUTE_GAP;
@@ -482,10 +486,7 @@ static enum capture_result position_at(struct wal *w, const uint8_t salt[8], uin
 	*out = position_of(&now);
 	out->frame = frame;
 	out->npages = f.npages;
-	if (frame < now.last_frame) {
-		out->armed = false;
-		out->file_ns = 0;
-	}
+	out->armed = out->armed && frame == now.last_frame;
 	memcpy(out->sum, f.sum, sizeof out->sum);
 	return CAPTURE_PAGES;
 }

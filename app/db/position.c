@@ -11,16 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int64_t wal_file_ns(const char *db_path)
-{
-	struct stat st;
-
-	if (stat(db_path, &st) < 0)
-		return -1;
-	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-}
-
-static bool salt_follows(const uint8_t before[8], const uint8_t salt[8])
+bool wal_salt_follows(const uint8_t before[8], const uint8_t salt[8])
 {
 	uint32_t old, new;
 
@@ -29,11 +20,13 @@ static bool salt_follows(const uint8_t before[8], const uint8_t salt[8])
 	return be32toh(new) == be32toh(old) + 1;
 }
 
-bool wal_comes_next(const struct wal_position *at, int64_t file_ns, const uint8_t *salt)
+int64_t wal_file_ns(const char *db_path)
 {
-	if (at->frame == 0 || at->file_ns != 0)
-		return at->file_ns == file_ns;
-	return at->armed && salt != NULL && salt_follows(at->salt, salt);
+	struct stat st;
+
+	if (stat(db_path, &st) < 0)
+		return -1;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
 /* The WAL itself carries no locks, so it may be opened and closed here. */
@@ -58,7 +51,7 @@ static bool frame_is_there(int fd, const struct wal_header *h, uint32_t frame)
 	return memcmp(f.salt, h->salt, sizeof f.salt) == 0;
 }
 
-static bool reaches_beyond(int fd, const char *db_path, const struct wal_position *at)
+static bool reaches_beyond(int fd, const struct wal_position *at)
 {
 	uint8_t bytes[WAL_HEADER_LEN];
 	struct wal_header h;
@@ -66,13 +59,16 @@ static bool reaches_beyond(int fd, const char *db_path, const struct wal_positio
 
 	if (fstat(fd, &st) < 0)
 		return true;
+	/* Without a WAL nothing is new, unless one should be here. */
 	if (st.st_size <= WAL_HEADER_LEN)
-		return !wal_comes_next(at, wal_file_ns(db_path), NULL);
+		return at->frame > 0;
 	if (!read_at(fd, bytes, sizeof bytes, 0) || !wal_header_parse(bytes, &h) ||
 	    h.page_size != at->page_size)
 		return true;
-	if (at->frame == 0 || memcmp(h.salt, at->salt, sizeof h.salt) != 0)
-		return !wal_comes_next(at, wal_file_ns(db_path), h.salt) ||
+	if (at->frame == 0)
+		return frame_is_there(fd, &h, 1);
+	if (memcmp(h.salt, at->salt, sizeof h.salt) != 0)
+		return !at->armed || !wal_salt_follows(at->salt, h.salt) ||
 		       frame_is_there(fd, &h, 1);
 	if (!frame_is_there(fd, &h, at->frame))
 		return true;
@@ -83,13 +79,14 @@ bool wal_may_reach_beyond(const char *db_path, const struct wal_position *at)
 {
 	char path[PATH_MAX];
 
-	if (at->page_size == 0 ||
-	    snprintf(path, sizeof path, "%s-wal", db_path) >= (int)sizeof path)
+	if (at->page_size == 0 || (at->frame == 0 && at->file_ns != wal_file_ns(db_path)))
+		return true;
+	if (snprintf(path, sizeof path, "%s-wal", db_path) >= (int)sizeof path)
 		return true;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno != ENOENT || !wal_comes_next(at, wal_file_ns(db_path), NULL);
-	bool beyond = reaches_beyond(fd, db_path, at);
+		return errno != ENOENT || at->frame > 0;
+	bool beyond = reaches_beyond(fd, at);
 	close(fd);
 	return beyond;
 }

@@ -7,8 +7,7 @@
  *
  * Our own connections never take a WAL away or cut it short, and never change
  * the database file without arming a position first.  Somebody else's tool does
- * both, and what it wrote may then be in no WAL any more.  So the time of the
- * file's last change belongs to a position that the file alone holds.
+ * both, and what it wrote may then be in no WAL any more.
  */
 #ifndef DB_POSITION_H
 #define DB_POSITION_H
@@ -32,15 +31,10 @@ struct wal_position {
 	int64_t file_ns;
 };
 
+/* The salts are those of the WAL that comes right after the one with `before`. */
+bool wal_salt_follows(const uint8_t before[8], const uint8_t salt[8]);
 /* When the file was last changed; -1: there is none, or it cannot be looked at. */
 int64_t wal_file_ns(const char *db_path);
-/*
- * Whether a WAL with these salts, or nothing in the WAL (NULL), is what comes
- * right after `at`, which has frame 0 or is armed.  Salts alone are believed only
- * where no more is known: a transaction that is rolled back after it has started
- * the WAL over leaves it to the next one to choose both anew.
- */
-bool wal_comes_next(const struct wal_position *at, int64_t file_ns, const uint8_t *salt);
 
 /*
  * From the files alone, without SQLite and without its locks: may the database

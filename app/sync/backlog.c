@@ -52,18 +52,6 @@ static int arm(void *owner)
 }
 
 /*
- * After a complete checkpoint, if this one was armed.  Whoever changes the file
- * from here on, before the next position is armed, is none of us.
- */
-static void note_file(struct backlog *b)
-{
-	if (!b->record.position.armed || b->record.position.file_ns != 0)
-		return;
-	b->record.position.file_ns = wal_file_ns(b->db_path);
-	backlog_save(b);
-}
-
-/*
  * What an incomplete checkpoint armed is disarmed again: no writer starts the
  * WAL over then, so whoever does was no friend of ours.
  */
@@ -72,13 +60,17 @@ static void disarm(struct backlog *b, bool was_armed)
 	if (was_armed || !b->record.position.armed)
 		return;
 	b->record.position.armed = false;
-	b->record.position.file_ns = 0;
 	backlog_save(b);
 }
 
-/* By which a WAL with new salts is known to be the next one, see capture.c. */
+/*
+ * By which a WAL with new salts is known to be the next one, see capture.c.  If
+ * nothing was armed, nothing was copied: then a new time is somebody else's.
+ */
 static void note_file(struct backlog *b)
 {
+	if (!b->record.position.armed || b->record.position.file_ns != 0)
+		return;
 	b->record.position.file_ns = wal_file_ns(b->db_path);
 	backlog_save(b);
 }
@@ -183,10 +175,6 @@ void backlog_shorten(struct backlog *b)
 		note_file(b);
 	else if (result == CHECKPOINT_LATER)
 		disarm(b, false);
-		break;
-	case CHECKPOINT_FAILED:
-		break;
-	}
 	spool_keep_only(b->spool_dir, b->record.spool_first, b->record.spool_last);
 }
 

@@ -149,7 +149,6 @@ static int arm_or_die(void *owner)
 	struct pusher *p = owner;
 
 	p->r.at.armed = true;
-	p->r.at.file_ns = 0;
 	return p->dies_once_armed ? -1 : 0;
 }
 
@@ -206,7 +205,6 @@ static void checkpoint(struct pusher *p, bool dies)
 	case CHECKPOINT_DONE:
 		p->r.at.file_ns = wal_file_ns(p->s->db);
 		p->ncheckpoints++;
-		p->r.at.file_ns = wal_file_ns(p->s->db);
 		break;
 	case CHECKPOINT_LATER:
 		break;
