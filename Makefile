@@ -94,6 +94,12 @@ $(B)/obj/unit/%.o: tests/unit/%.c
 units: $(UNIT)
 	@for t in $^; do $$t || exit 1; done
 
+# SQLite without Holdfast, for the clients' tests.
+$(B)/plain_sqlite: tests/clients/plain_sqlite.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LINK) $(LDFLAGS) -o $@ $< -lsqlite3
+
 # A fuzzer per parser: tests/fuzz/<layer>_<name>.c, FUZZ_S seconds each.
 FUZZ_S ?= 60
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
@@ -119,7 +125,7 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What people call.
-.PHONY: deps demo test crash format lint layers unit-programs
+.PHONY: deps demo test crash soak format lint layers unit-programs
 deps:
 	deploy/install-deps.sh test
 	tests/tools/setup.sh
@@ -139,6 +145,13 @@ crash:
 	@tests/tools/setup.sh
 	@$(MAKE) -s B=build/faults
 	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
+
+# What is too large for every day: scenarios at their full size, some minutes.
+soak: all
+	@deploy/install-deps.sh test
+	@tests/tools/setup.sh
+	LARGE_MB=200 bash tests/integration/63-*.sh
+	LARGE_MB=500 bash tests/integration/108-*.sh
 
 format:
 	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)

@@ -76,6 +76,8 @@ static void print_table(const struct table *t, const struct rows *rows)
 	for (size_t i = 0; i < rows->count; i++) {
 		const struct slot_view *v = &rows->row[i].view;
 		int64_t since = v->failed_since_ms ? (now - v->failed_since_ms) / 1000 : 0;
+		if (since < 0)
+			since = 0; /* the clock was set back */
 		printf("%-32s %-9s %8" PRIu64 " %8" PRIu64 " %-12s %10" PRId64 "\n",
 		       rows->row[i].id.text, sync_status_name[sync_status(v)],
 		       v->committed - v->stored, v->txid,

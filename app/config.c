@@ -181,6 +181,10 @@ static struct server_config make_server(const struct config *c, const struct set
 		.retry_wait_ms = set[VARIABLE_RETRY_WAIT_MS].number,
 		.max_open = REQUEST_OPEN_MAX,
 		.max_parked = PARKED_MAX,
+		.max_wal_bytes = set[VARIABLE_MAX_WAL_BYTES].number,
+		.max_streams = (unsigned)set[VARIABLE_MAX_STREAMS].number,
+		.stream_idle_ms = set[VARIABLE_STREAM_IDLE_MS].number,
+		.stream_max_ms = set[VARIABLE_STREAM_MAX_MS].number,
 	};
 }
 
@@ -231,15 +235,6 @@ static void hand_over(struct setting set[static VARIABLE_COUNT], struct config *
 	out->sync = make_sync(out, set);
 }
 
-static void name_unused(const struct setting set[static VARIABLE_COUNT], struct buf *said)
-{
-	for (int i = 0; i < VARIABLE_COUNT; i++) {
-		enum variable_id id = (enum variable_id)i;
-		if (variable_is_unused(id) && set[id].given != NULL)
-			variable_wrong(said, id, NULL, "has no effect in this version");
-	}
-}
-
 int config_read(char *const environment[], unsigned needs, struct config *out, struct buf *said)
 {
 	struct setting set[VARIABLE_COUNT];
@@ -252,7 +247,6 @@ int config_read(char *const environment[], unsigned needs, struct config *out, s
 		goto out;
 	*out = (struct config){ 0 };
 	hand_over(set, out);
-	name_unused(set, said);
 	result = 0;
 out:
 	variables_release(set);

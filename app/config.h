@@ -38,11 +38,10 @@ enum config_need {
 };
 
 /*
- * `environment` is NULL-terminated `NAME=value`.  `said` gets lines for a
- * person: with -1 exactly one, which names the variable and what is wrong;
- * with 0 one for each variable that this version knows and does not use yet.
- * After -1 there is nothing to release.  Without CONFIG_STORE no credentials
- * are read, and the store's part is empty if HOLDFAST_STORE is not set.
+ * `environment` is NULL-terminated `NAME=value`.  `said` gets one
+ * line for a person with -1: which variable, and what is wrong with it.  After
+ * -1 there is nothing to release.  Without CONFIG_STORE no credentials are
+ * read, and the store's part is empty if HOLDFAST_STORE is not set.
  */
 int config_read(char *const environment[], unsigned needs, struct config *out, struct buf *said);
 void config_release(struct config *c);

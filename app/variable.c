@@ -40,7 +40,6 @@ struct variable {
 	const char *shown; /* in place of the standard, for a person */
 	int64_t min, max;
 	const char *const *choices;
-	bool unused; /* its feature is not in this version */
 	const char *meaning;
 };
 
@@ -266,8 +265,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "10000",
 		.min = 100,
 		.max = HOUR_MS,
-		.unused = true,
-		.meaning = "end of an idle stream",
+		.meaning = "end of a stream with state that is idle",
 	},
 	[VARIABLE_STREAM_MAX_MS] = {
 		.name = "HOLDFAST_STREAM_MAX_MS",
@@ -275,8 +273,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "60000",
 		.min = 100,
 		.max = HOUR_MS,
-		.unused = true,
-		.meaning = "end of any stream",
+		.meaning = "end of any stream with state",
 	},
 	[VARIABLE_MAX_STREAMS] = {
 		.name = "HOLDFAST_MAX_STREAMS",
@@ -284,8 +281,7 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.standard = "16",
 		.min = 1,
 		.max = 1024,
-		.unused = true,
-		.meaning = "open streams of one user",
+		.meaning = "open streams with state of one user",
 	},
 	[VARIABLE_SHUTDOWN_MS] = {
 		.name = "HOLDFAST_SHUTDOWN_MS",
@@ -312,11 +308,6 @@ const char *variable_name(enum variable_id id)
 int64_t variable_max(enum variable_id id)
 {
 	return variables[id].max;
-}
-
-bool variable_is_unused(enum variable_id id)
-{
-	return variables[id].unused;
 }
 
 /* `value` comes from outside: as much of it as fits on a line, and printable. */
@@ -625,7 +616,7 @@ static void describe_one(const struct variable *v, struct buf *out)
 	case KIND_SECRET:
 		break;
 	}
-	buf_addf(out, "\n\t%s%s\n", v->meaning, v->unused ? " (no effect in this version)" : "");
+	buf_addf(out, "\n\t%s\n", v->meaning);
 }
 
 void variables_describe(struct buf *out)

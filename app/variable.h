@@ -70,8 +70,6 @@ void variables_release(struct setting all[static VARIABLE_COUNT]);
 
 const char *variable_name(enum variable_id id);
 int64_t variable_max(enum variable_id id);
-/* Its feature is not in this version. */
-bool variable_is_unused(enum variable_id id);
 
 /* Adds the line about what is wrong, quoting `value` unless it is NULL; returns -1. */
 int variable_wrong(struct buf *said, enum variable_id id, const char *value, const char *what);

@@ -10,7 +10,7 @@ set -eu
 run="nginx libfcgi0ldbl libsqlite3-0 libcurl4 libssl3 libyajl2 libexpat1 liblz4-1 openssl curl procps"
 build="gcc make libc6-dev libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev libyajl-dev
 	libexpat1-dev liblz4-dev"
-test="libcmocka-dev nodejs npm sqlite3 jq clang libclang-rt-dev clang-tidy cppcheck shellcheck"
+test="libcmocka-dev nodejs npm sqlite3 jq faketime clang libclang-rt-dev clang-tidy cppcheck shellcheck"
 
 case ${1:-test} in
 run) wanted="$run" ;;

@@ -3,8 +3,8 @@
 #
 #	tests/run.sh [STAGE...]	all of them, or only these (build goes first)
 #
-# Prints `ok` or `not ok` for each test, how long each stage took, and as the
-# last line `N passed, M failed`.
+# Prints `ok`, `not ok` or `skip` for each test, how long each stage took, and as
+# the last line `N passed, M failed`; before it, how many were skipped, if any.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,7 @@ node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
 failed=0
+skipped=0
 logs=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-test.XXXXXX")
 running=()
 
@@ -142,6 +143,18 @@ stage_units() {
 	done
 }
 
+# count_one NAME STATUS LOG: a program that is one test.
+count_one() {
+	if [ "$2" = 0 ]; then
+		pass "$1"
+	elif [ "$2" = 77 ]; then
+		skipped=$((skipped + 1))
+		grep '^skip ' "$3" || echo "skip $1"
+	else
+		miss "$1 (status $2)" "$3"
+	fi
+}
+
 stage_proxy() {
 	local status=0
 
@@ -157,18 +170,16 @@ reap() {
 	for i in "${!running[@]}"; do
 		[ "${running[$i]}" != "$pid" ] || unset "running[$i]"
 	done
-	if [ "$status" = 0 ]; then
-		pass "${name_of[$pid]}"
-	else
-		miss "${name_of[$pid]} (status $status)" "$logs/${name_of[$pid]}.log"
-	fi
+	"$judge" "${name_of[$pid]}" "$status" "$logs/${name_of[$pid]}.log"
 }
 
-# two_at_a_time COMMAND... -- FILE...: the command with each file, one test each.
+# two_at_a_time JUDGE COMMAND... -- FILE...: the command with each file; JUDGE NAME
+# STATUS LOG says what came of it.
 two_at_a_time() {
-	local command=() file name
+	local judge=$1 command=() file name
 	local -A name_of
 
+	shift
 	while [ "$1" != -- ]; do
 		command+=("$1")
 		shift
@@ -192,11 +203,21 @@ stage_fuzz() {
 }
 
 stage_integration() {
-	two_at_a_time bash -- tests/integration/[0-9]*.sh
+	two_at_a_time count_one bash -- tests/integration/[0-9]*.sh
+}
+
+# What a seed led to is worth a line.
+count_client() {
+	count_tap "$@"
+	grep -a '^# SEED=' "$3" || true
 }
 
 stage_clients() {
-	two_at_a_time tests/tools/client.sh -- tests/clients/*.mjs
+	if ! make -s build/plain_sqlite >"$logs/build.log" 2>&1; then
+		miss "clients build" "$logs/build.log"
+		return
+	fi
+	two_at_a_time count_client tests/tools/client.sh -- tests/clients/*.mjs
 }
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.
@@ -230,5 +251,6 @@ for stage in build "${stages[@]}"; do
 	run_stage "$stage"
 done
 
+[ "$skipped" = 0 ] || echo "$skipped skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

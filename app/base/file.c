@@ -41,8 +41,7 @@ enum file_result file_read(const char *path, size_t max, struct buf *out)
 			break;
 		out->len += (size_t)n;
 		if (out->len > max) {
-			errno = EFBIG;
-			failed("read", path);
+			result = FILE_TOO_LONG;
 			goto out;
 		}
 	}

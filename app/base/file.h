@@ -1,7 +1,7 @@
 /*
  * Small files that must be whole: read at once, replaced atomically.
  *
- * What fails is logged here, with the path, except that a file is not there.
+ * What fails is logged here, with the path; what a file is not, by the caller.
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
@@ -14,10 +14,10 @@
 enum file_result {
 	FILE_OK,
 	FILE_ABSENT,
+	FILE_TOO_LONG, /* more than `max` bytes */
 	FILE_FAILED, /* already logged */
 };
 
-/* A file of more than `max` bytes is FILE_FAILED. */
 enum file_result file_read(const char *path, size_t max, struct buf *out);
 /*
  * After 0 the new content survives a power cut; after -1 the old one is still

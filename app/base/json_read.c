@@ -314,9 +314,8 @@ static void parse_free(void *unused, void *old)
 }
 
 /* Without the text, yajl's reason holds only words of its own. */
-static void explain(const struct parse *p, yajl_handle yajl, char *why, size_t why_size)
+static void explain(const struct parse *p, yajl_handle yajl, size_t at, char *why, size_t why_size)
 {
-	size_t at = yajl_get_bytes_consumed(yajl);
 	unsigned char *reason = NULL;
 	const char *words = p->refused;
 
@@ -349,10 +348,12 @@ static int run_parser(struct parse *p, const char *text, size_t len, char *why, 
 	assert(yajl != NULL);
 	yajl_config(yajl, yajl_dont_validate_strings, 1);
 	yajl_status status = yajl_parse(yajl, (const unsigned char *)text, len);
+	/* Completing parses one more space, and counts from there. */
+	size_t at = yajl_get_bytes_consumed(yajl);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(yajl);
 	if (status != yajl_status_ok)
-		explain(p, yajl, why, why_size);
+		explain(p, yajl, at, why, why_size);
 	yajl_free(yajl);
 	return status == yajl_status_ok ? 0 : -1;
 }

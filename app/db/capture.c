@@ -86,15 +86,17 @@ static enum route route_from(const struct wal_position *from, const struct wal_i
 		return ROUTE_WHOLE;
 	if (from->page_size != now->page_size)
 		return ROUTE_GAP;
+	if (from->frame == 0 && from->file_ns != now->file_ns)
+		return ROUTE_GAP;
 	if (now->last_frame == 0) {
-		bool complete = from->frame == 0 || from->armed;
+		bool complete = from->frame == 0 || (from->armed && !now->wal_is_cut);
 		return complete && from->npages == now->npages ? ROUTE_NONE : ROUTE_GAP;
 	}
 	if (from->frame == 0)
 		return ROUTE_ANEW;
 	if (memcmp(from->salt, now->salt, sizeof from->salt) == 0)
 		return route_within(from, now);
-	return from->armed ? ROUTE_ANEW : ROUTE_GAP;
+	return from->armed && wal_salt_follows(from->salt, now->salt) ? ROUTE_ANEW : ROUTE_GAP;
 }
 
 static struct wal_position position_of(const struct wal_index *now)
@@ -105,6 +107,7 @@ static struct wal_position position_of(const struct wal_index *now)
 		.page_size = now->page_size,
 		.npages = now->npages,
 		.armed = now->last_frame > 0 && now->in_file,
+		.file_ns = now->last_frame > 0 ? 0 : now->file_ns,
 	};
 
 	memcpy(p.salt, now->salt, sizeof p.salt);

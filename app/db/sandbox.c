@@ -365,10 +365,15 @@ void sandbox_begin_request(struct sandbox *s, bool writes)
 			   REQUEST_STATEMENTS * s->limits.statement_ms;
 }
 
-void sandbox_end_request(struct sandbox *s)
+void sandbox_leave_request(struct sandbox *s)
 {
 	s->request_until = 0;
 	s->statement_until = 0;
+}
+
+void sandbox_end_request(struct sandbox *s)
+{
+	sandbox_leave_request(s);
 	if (sandbox_in_transaction(s) && run_trusted(s, "ROLLBACK") != SQLITE_OK) {
 		log_error("db.rollback_failed", "code=%d", sqlite3_extended_errcode(s->db));
 		s->tainted = true;
@@ -389,6 +394,18 @@ const struct userdb_limits *sandbox_limits(const struct sandbox *s)
 bool sandbox_in_transaction(const struct sandbox *s)
 {
 	return !sqlite3_get_autocommit(s->db);
+}
+
+enum sandbox_lock sandbox_lock(const struct sandbox *s)
+{
+	switch (sqlite3_txn_state(s->db, "main")) {
+	case SQLITE_TXN_READ:
+		return SANDBOX_READS;
+	case SQLITE_TXN_WRITE:
+		return SANDBOX_WRITES;
+	default:
+		return SANDBOX_UNLOCKED;
+	}
 }
 
 struct sqlite3 *sandbox_sqlite(struct sandbox *s)
@@ -442,6 +459,24 @@ bool sandbox_begin_statement(struct sandbox *s)
 	(void)snprintf(s->timeout, sizeof s->timeout,
 		       "the statements of one request took too long together");
 	return false;
+}
+
+static bool keeps_snapshot(const struct sandbox *s)
+{
+	return !sandbox_in_transaction(s) && sqlite3_txn_state(s->db, NULL) != SQLITE_TXN_NONE;
+}
+
+/*
+ * A write to a full-text table that fails can leave SQLite reading (3.40): the
+ * next statement would not see what other connections have committed, or be
+ * refused as behind them, and nothing could be checkpointed.
+ */
+void sandbox_end_statement(struct sandbox *s)
+{
+	if (!keeps_snapshot(s))
+		return;
+	if (run_trusted(s, "BEGIN; ROLLBACK") != SQLITE_OK || keeps_snapshot(s))
+		s->tainted = true;
 }
 
 void sandbox_begin_step(struct sandbox *s)

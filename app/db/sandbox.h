@@ -9,7 +9,8 @@
  *	sandbox_new()			for good: all SQL of the connection from now on
  *	sandbox_begin_request()
  *	... statements: db/stmt.h
- *	sandbox_end_request()		no transaction is left open
+ *	sandbox_end_request()		no transaction is left open; or
+ *	sandbox_leave_request()		the stream goes on with the next request
  *	sandbox_tainted()		asked by who wants to keep the connection
  *
  * A connection is the same after a request as before, or it is tainted and to
@@ -39,9 +40,17 @@ void sandbox_free(struct sandbox *s);
 void sandbox_begin_request(struct sandbox *s, bool writes);
 /* Rolls back what is open; every statement was freed before. */
 void sandbox_end_request(struct sandbox *s);
+/* Instead, when the next request goes on with this one's connection: all stays as it is. */
+void sandbox_leave_request(struct sandbox *s);
 bool sandbox_tainted(const struct sandbox *s);
 const struct userdb_limits *sandbox_limits(const struct sandbox *s);
 bool sandbox_in_transaction(const struct sandbox *s);
+enum sandbox_lock {
+	SANDBOX_UNLOCKED,
+	SANDBOX_READS, /* a snapshot, which keeps the WAL from starting over */
+	SANDBOX_WRITES, /* all others have to wait */
+};
+enum sandbox_lock sandbox_lock(const struct sandbox *s);
 
 /* Part of the above, for a caller without requests. */
 void sandbox_allow_writes(struct sandbox *s, bool writes);
@@ -73,6 +82,8 @@ void sandbox_end_setting(struct sandbox *s);
 
 /* false: the request has used up its time.  The statement's own starts with its first steps. */
 bool sandbox_begin_statement(struct sandbox *s);
+/* After it was finalized: outside of a transaction no snapshot is kept. */
+void sandbox_end_statement(struct sandbox *s);
 /* A bracket around every sqlite3_step(). */
 void sandbox_begin_step(struct sandbox *s);
 void sandbox_end_step(struct sandbox *s);

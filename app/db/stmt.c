@@ -132,6 +132,7 @@ void stmt_free(struct stmt *st)
 	if (st == NULL)
 		return;
 	sqlite3_finalize(st->handle);
+	sandbox_end_statement(st->sandbox);
 	free(st->given);
 	free(st);
 }

@@ -1,6 +1,7 @@
 #include "db/userdb.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "db/sandbox.h"
@@ -23,6 +24,10 @@ struct userdb {
 	struct sqlite3 *db;
 	struct sandbox *sandbox;
 	uint64_t ncommits;
+	int64_t wait_ms; /* for a lock */
+	int64_t wait_until_ms;
+	bool (*give_up)(void *owner);
+	void *give_up_owner;
 	int64_t page_size; /* USERDB_CLIENT */
 	int64_t wal_bytes;
 };
@@ -210,13 +215,37 @@ static int forbid_checkpoints(struct userdb *u)
 	return rc;
 }
 
+/* SQLite counts from 0 for every lock that it does not get. */
+static int wait_for_lock(void *owner, int count)
+{
+	static const int steps_ms[] = { 1, 2, 3, 5, 8, 10 };
+	static const int nsteps = sizeof steps_ms / sizeof *steps_ms;
+	struct userdb *u = owner;
+	int64_t now_ms = clock_mono_ms();
+
+	if (count == 0)
+		u->wait_until_ms = now_ms + u->wait_ms;
+	if (now_ms >= u->wait_until_ms || (u->give_up != NULL && u->give_up(u->give_up_owner)))
+		return 0;
+	sqlite3_sleep(steps_ms[count < nsteps ? count : nsteps - 1]);
+	return 1;
+}
+
+void userdb_set_patience(struct userdb *u, int64_t wait_ms, bool (*give_up)(void *owner),
+			 void *owner)
+{
+	u->wait_ms = wait_ms;
+	u->give_up = give_up;
+	u->give_up_owner = owner;
+}
+
 static enum userdb_result configure(struct userdb *u, const char *path, enum userdb_role role,
 				    const struct userdb_limits *limits)
 {
 	static const char settings[] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-1024";
-	int64_t wait_ms = role == USERDB_CLIENT ? limits->lock_wait_ms : INTERNAL_LOCK_WAIT_MS;
 
-	sqlite3_busy_timeout(u->db, wait_ms > INT_MAX ? INT_MAX : (int)wait_ms);
+	u->wait_ms = role == USERDB_CLIENT ? limits->lock_wait_ms : INTERNAL_LOCK_WAIT_MS;
+	sqlite3_busy_handler(u->db, wait_for_lock, u);
 	int rc = forbid_checkpoints(u);
 	if (rc != SQLITE_OK)
 		return result_of(rc, "config", path);

@@ -70,6 +70,13 @@ uint64_t userdb_commits(const struct userdb *u);
 /* The WAL that the last of them left. */
 int64_t userdb_wal_bytes(const struct userdb *u);
 
+/*
+ * How long statements from now on wait for SQLite's lock, asleep.  give_up(), if
+ * not NULL, is asked now and then: true ends the wait, and the statement fails.
+ */
+void userdb_set_patience(struct userdb *u, int64_t wait_ms, bool (*give_up)(void *owner),
+			 void *owner);
+
 /* Nothing that a user did would be found by the next request: the handle may be used again. */
 bool userdb_is_clean(const struct userdb *u);
 

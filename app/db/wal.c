@@ -33,6 +33,7 @@
 #include "db/wal.h"
 
 #include "base/log.h"
+#include "db/position.h"
 
 #include <endian.h>
 #include <sqlite3.h>
@@ -232,6 +233,10 @@ static enum wal_result measure_file(struct wal *w, struct wal_index *out)
 	if (result != WAL_OK || !page_size_is_valid(out->page_size))
 		return failed(w, "size", SQLITE_NOTADB);
 	out->npages = (uint32_t)((len + out->page_size - 1) / out->page_size);
+	rc = w->wal_file->pMethods->xFileSize(w->wal_file, &len);
+	if (rc != SQLITE_OK)
+		return failed(w, "size", rc);
+	out->wal_is_cut = len == 0;
 	return WAL_OK;
 }
 
@@ -249,6 +254,7 @@ enum wal_result wal_read_index(struct wal *w, struct wal_index *out)
 	if (!load_index(w, shm, words, &backfilled))
 		return WAL_MISFIT;
 
+	out->file_ns = wal_file_ns(sqlite3_db_filename(w->db, "main"));
 	out->last_frame = words[INDEX_LAST_FRAME];
 	if (out->last_frame == 0) {
 		out->in_file = true;

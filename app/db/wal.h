@@ -73,6 +73,8 @@ struct wal_index {
 	uint32_t sum[2]; /* of that frame */
 	uint32_t page_size;
 	uint32_t npages; /* size of the database */
+	int64_t file_ns; /* when the database file was last changed, wall clock */
+	bool wal_is_cut; /* nothing is in the WAL, and not one byte is where it was */
 	/*
 	 * Every frame has been copied to the database file.  The next writer
 	 * may then start the WAL over in spite of our transaction, but the

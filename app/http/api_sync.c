@@ -1,5 +1,6 @@
 /*
- * GET /v1/sync: how far the store is behind, and why.
+ * GET /v1/sync: how far the store is behind, and why.  Both look at the disk,
+ * too, where somebody with another tool may have written.
  * POST /v1/sync: push now; success is said only once everything that was
  * committed when the request came is in the store.
  * POST /v1/sync/resolve: {"keep":"remote"} or {"keep":"local"} ends a conflict.
@@ -100,8 +101,15 @@ static void put_status(const struct service *s, struct exchange *x)
 	json_writer_free(w);
 }
 
+static void look_at_disk(struct service *s, struct exchange *x)
+{
+	if (account_was_written(s->accounts, &x->user, x->slot))
+		sync_look(s->sync, x->slot);
+}
+
 enum served serve_sync_get(struct service *s, struct exchange *x)
 {
+	look_at_disk(s, x);
 	put_status(s, x);
 	return SERVE_DONE;
 }
@@ -137,6 +145,8 @@ enum served serve_sync_post(struct service *s, struct exchange *x)
 {
 	struct slot_view v;
 
+	if (x->wait.rounds == 0)
+		look_at_disk(s, x);
 	slot_read(x->slot, &v);
 	if (x->wait.rounds == 0)
 		x->wait.goal = v.committed;

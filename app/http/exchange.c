@@ -25,6 +25,8 @@ void exchange_error(struct exchange *x, enum http_status status, const char *cod
 
 	x->response.status = status;
 	x->response.content_type = "application/json";
+	spill_free(x->response.file);
+	x->response.file = NULL;
 	buf_clear(&x->response.body);
 	struct json_writer *w = json_writer_new(&x->response.body);
 	json_open_object(w);

@@ -6,7 +6,9 @@
  * has to wait for the sync engine, fills in `wait`, does nothing that lasts,
  * and says SERVE_PARK: the request then waits without occupying the worker,
  * and the handler is called again, from the start, when wait.ready() says so
- * or wait.until_ms has come.
+ * or wait.until_ms has come.  In the same way it gets in line behind an open
+ * transaction of this worker (SERVE_IN_TURN), or goes on in another worker
+ * (SERVE_HAND_OVER).
  */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
@@ -28,8 +30,10 @@ enum http_status {
 	HTTP_METHOD_NOT_ALLOWED = 405,
 	HTTP_CONFLICT = 409,
 	HTTP_TOO_LARGE = 413,
+	HTTP_TOO_MANY = 429,
 	HTTP_INTERNAL_ERROR = 500,
 	HTTP_UNAVAILABLE = 503,
+	HTTP_NO_SPACE = 507,
 };
 
 /* Borrowed from the FastCGI parameters: valid as long as the exchange. */
@@ -49,7 +53,7 @@ struct response {
 	const char *content_type; /* "application/json" at the start; a literal */
 	int retry_after_s; /* 0: no header */
 	struct buf body;
-	struct spill *file; /* instead of body, when it is not NULL */
+	struct spill *file; /* follows the body, when it is not NULL */
 };
 
 struct slot;
@@ -62,11 +66,16 @@ struct wait {
 	uint64_t goal; /* for the handler: what it waits for */
 	int rounds; /* how often this request has waited; kept by the server */
 	bool retried; /* it has waited for a flagged user's retry */
+	bool its_turn; /* it has waited in line; kept by the server */
+	uint32_t hops; /* how often it was handed over; kept by the server */
+	unsigned worker; /* SERVE_HAND_OVER: to whom */
 };
 
 enum served {
 	SERVE_DONE,
 	SERVE_PARK,
+	SERVE_IN_TURN,
+	SERVE_HAND_OVER,
 };
 
 struct exchange {
@@ -82,7 +91,7 @@ struct exchange {
 
 /*
  * The response becomes {"message":…,"code":…,"error":…}, which is what every
- * client can read.  Anything written to its body before is dropped.
+ * client can read.  Its body and file before are dropped.
  */
 void exchange_error(struct exchange *x, enum http_status status, const char *code, const char *fmt,
 		    ...) __attribute__((format(printf, 4, 5)));

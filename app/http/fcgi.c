@@ -1,5 +1,5 @@
 /*
- * libfcgi reads and writes the records; it is not let near the rest:
+ * libfcgi reads the records; it is not let near the rest:
  *
  * - The listening socket is ours.  libfcgi's own accept has no time limits and
  *   goes on by itself after a bad connection, so FCGX_InitRequest() gets none
@@ -7,9 +7,12 @@
  * - EPOLLEXCLUSIVE wakes one sleeping worker per connection, mostly the same,
  *   whose caches are warm.  The set is made after the fork: shared, it would
  *   not tell its owners apart.
+ * - Answers are written here, because a connection that another worker handed
+ *   over cannot be given to libfcgi: STDOUT records, then END_REQUEST.
  * - A detached request is closed with close().  Otherwise libfcgi shuts the
- *   connection down and polls up to two seconds for nginx to close it.
- * - libfcgi never repeats a read or write that a signal has interrupted, and
+ *   connection down and polls up to two seconds for nginx to close it; and
+ *   that would end it in the worker which it was handed to, too.
+ * - libfcgi never repeats a read that a signal has interrupted, and
  *   SA_RESTART does not help on sockets with time limits: signals are blocked
  *   except while waiting.
  */
@@ -29,6 +32,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -37,7 +41,10 @@ enum {
 	DRAIN_MAX = 16 << 20, /* of a body that is refused anyway */
 	FULL_PAUSE_MS = 20, /* when no descriptor is left */
 	LENGTH_DIGITS_MAX = 18,
+	RECORD_MAX = 65528, /* content of a record: no padding that way */
 };
+
+enum { FCGI_END_REQUEST_TYPE = 3, FCGI_STDOUT_TYPE = 6 };
 
 struct fcgi {
 	int listener;
@@ -45,7 +52,9 @@ struct fcgi {
 };
 
 struct fcgi_request {
-	FCGX_Request fcgx;
+	FCGX_Request *fcgx; /* NULL: handed over by another worker */
+	int fd;
+	uint16_t id; /* of the request on its connection */
 };
 
 /*
@@ -69,7 +78,7 @@ static int init_library(void)
 
 static int make_epoll(int listener)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener };
 	int flags = fcntl(listener, F_GETFL);
 
 	if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -80,6 +89,16 @@ static int make_epoll(int listener)
 		return -1;
 	}
 	return epoll;
+}
+
+int fcgi_watch(struct fcgi *f, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	if (epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
+		return 0;
+	log_error("fcgi.failed", "call=epoll_ctl error=\"%s\"", strerror(errno));
+	return -1;
 }
 
 struct fcgi *fcgi_new(int listener)
@@ -125,30 +144,53 @@ static int accept_connection(struct fcgi *f)
 	return -1;
 }
 
+int fcgi_connection(const struct fcgi_request *r, unsigned *id)
+{
+	*id = r->id;
+	return r->fd;
+}
+
+struct fcgi_request *fcgi_adopt(int fd, unsigned id)
+{
+	struct fcgi_request *r = alloc_zeroed(1, sizeof *r);
+
+	r->fd = fd;
+	r->id = (uint16_t)id;
+	return r;
+}
+
 /* Unlike FCGX_Finish_r(), FCGX_Free() does not write that all went well. */
 void fcgi_drop(struct fcgi_request *r)
 {
-	FCGX_Detach(&r->fcgx);
-	FCGX_Free(&r->fcgx, 1);
+	if (r->fcgx != NULL) {
+		FCGX_Detach(r->fcgx);
+		FCGX_Free(r->fcgx, 0);
+	}
+	free(r->fcgx);
+	close(r->fd);
 	free(r);
 }
 
 /* Takes the connection over, whatever comes of it. */
 static struct fcgi_request *read_params(int fd)
 {
-	struct fcgi_request *r = alloc_zeroed(1, sizeof *r);
+	struct fcgi_request *r = fcgi_adopt(fd, 0);
+	FCGX_Request *fcgx = alloc_zeroed(1, sizeof *fcgx);
 
-	FCGX_InitRequest(&r->fcgx, -1, 0);
-	r->fcgx.ipcFd = fd;
+	FCGX_InitRequest(fcgx, -1, 0);
+	fcgx->ipcFd = fd;
 	/* Otherwise FCGX_Accept_r() begins with closing the connection. */
-	r->fcgx.keepConnection = 1;
-	FCGX_Detach(&r->fcgx);
-	if (FCGX_Accept_r(&r->fcgx) != 0) {
+	fcgx->keepConnection = 1;
+	FCGX_Detach(fcgx);
+	if (FCGX_Accept_r(fcgx) != 0) {
+		free(fcgx);
 		free(r);
 		return NULL;
 	}
+	r->fcgx = fcgx;
+	r->id = (uint16_t)fcgx->requestId;
 	/* libfcgi takes a connection that breaks between two parameters for their end. */
-	if (FCGX_GetError(r->fcgx.in) != 0) {
+	if (FCGX_GetError(fcgx->in) != 0) {
 		fcgi_drop(r);
 		return NULL;
 	}
@@ -159,7 +201,8 @@ struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unbl
 {
 	struct epoll_event event;
 
-	if (epoll_pwait(f->epoll, &event, 1, wait_ms, unblocked) < 1)
+	if (epoll_pwait(f->epoll, &event, 1, wait_ms, unblocked) < 1 ||
+	    event.data.fd != f->listener)
 		return NULL;
 	int fd = accept_connection(f);
 	return fd >= 0 ? read_params(fd) : NULL;
@@ -167,7 +210,7 @@ struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unbl
 
 const char *fcgi_param(const struct fcgi_request *r, const char *name)
 {
-	const char *value = FCGX_GetParam(name, r->fcgx.envp);
+	const char *value = r->fcgx != NULL ? FCGX_GetParam(name, r->fcgx->envp) : NULL;
 
 	return value != NULL && value[0] != '\0' ? value : NULL;
 }
@@ -201,7 +244,7 @@ static int64_t read_stdin(struct fcgi_request *r, int64_t keep_max, struct buf *
 			buf_reserve(out, CHUNK);
 			to = out->data + out->len;
 		}
-		n = FCGX_GetStr(to, CHUNK, r->fcgx.in);
+		n = FCGX_GetStr(to, CHUNK, r->fcgx->in);
 		if (to != unwanted)
 			out->len += (size_t)n;
 		total += n;
@@ -215,7 +258,7 @@ enum fcgi_body fcgi_read_body(struct fcgi_request *r, int64_t max, struct buf *o
 	int64_t keep_max = announced < 0 || announced > max ? -1 : announced;
 	int64_t total = read_stdin(r, keep_max, out);
 
-	if (FCGX_GetError(r->fcgx.in) != 0)
+	if (FCGX_GetError(r->fcgx->in) != 0)
 		return FCGI_BODY_GONE;
 	if (announced > max || total > max)
 		return FCGI_BODY_TOO_LARGE;
@@ -227,7 +270,7 @@ enum fcgi_body fcgi_read_body(struct fcgi_request *r, int64_t max, struct buf *o
 
 bool fcgi_client_is_gone(const struct fcgi_request *r)
 {
-	struct pollfd p = { .fd = r->fcgx.ipcFd, .events = POLLRDHUP };
+	struct pollfd p = { .fd = r->fd, .events = POLLRDHUP };
 
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
@@ -253,10 +296,14 @@ static const char *status_line(enum http_status status)
 		return "409 Conflict";
 	case HTTP_TOO_LARGE:
 		return "413 Content Too Large";
+	case HTTP_TOO_MANY:
+		return "429 Too Many Requests";
 	case HTTP_INTERNAL_ERROR:
 		return "500 Internal Server Error";
 	case HTTP_UNAVAILABLE:
 		return "503 Service Unavailable";
+	case HTTP_NO_SPACE:
+		return "507 Insufficient Storage";
 	}
 	abort();
 }
@@ -272,7 +319,7 @@ static void add_header(struct buf *head, const char *name, const char *value)
 
 static uint64_t body_len(const struct response *response)
 {
-	return response->file != NULL ? spill_len(response->file) : response->body.len;
+	return response->body.len + (response->file != NULL ? spill_len(response->file) : 0);
 }
 
 static void write_head(const struct response *response, const struct fcgi_extra *extra,
@@ -295,53 +342,115 @@ static void write_head(const struct response *response, const struct fcgi_extra 
 	buf_add_text(head, "\r\n");
 }
 
-/* -1: the connection is broken or too slow. */
-static int put(struct fcgi_request *r, const struct buf *b)
+static void write_record_head(unsigned char head[static 8], const struct fcgi_request *r, int type,
+			      size_t len)
 {
-	for (size_t sent = 0; sent < b->len;) {
-		size_t n = b->len - sent < CHUNK ? b->len - sent : CHUNK;
-		if (FCGX_PutStr(b->data + sent, (int)n, r->fcgx.out) != (int)n)
+	const unsigned char bytes[8] = {
+		1,
+		(unsigned char)type,
+		(unsigned char)(r->id >> 8),
+		(unsigned char)r->id,
+		(unsigned char)(len >> 8),
+		(unsigned char)len,
+		0,
+		0,
+	};
+
+	memcpy(head, bytes, sizeof bytes);
+}
+
+/* -1: the connection is broken or too slow. */
+static int send_all(int fd, struct iovec *parts, size_t nparts)
+{
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = nparts };
+
+	while (message.msg_iovlen > 0) {
+		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+		if (n < 0)
 			return -1;
-		sent += n;
+		size_t sent = (size_t)n;
+		while (message.msg_iovlen > 0 && sent >= message.msg_iov->iov_len) {
+			sent -= message.msg_iov->iov_len;
+			message.msg_iov++;
+			message.msg_iovlen--;
+		}
+		if (message.msg_iovlen > 0) {
+			message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + sent;
+			message.msg_iov->iov_len -= sent;
+		}
 	}
 	return 0;
 }
 
-static int put_file(struct fcgi_request *r, const struct spill *file)
+/* One STDOUT record of both, which fit; `last` ends the request, too. */
+static int send_record(const struct fcgi_request *r, const struct buf *head, const char *bytes,
+		       size_t len, bool last)
+{
+	unsigned char begin[8], end[8 + 8 + 8] = { 0 };
+	struct iovec parts[4];
+	size_t n = 0, head_len = head != NULL ? head->len : 0;
+
+	if (head_len + len > 0) {
+		write_record_head(begin, r, FCGI_STDOUT_TYPE, head_len + len);
+		parts[n++] = (struct iovec){ begin, sizeof begin };
+	}
+	if (head_len > 0)
+		parts[n++] = (struct iovec){ head->data, head_len };
+	if (len > 0)
+		parts[n++] = (struct iovec){ (void *)(uintptr_t)bytes, len };
+	if (last) {
+		/* The end of the stream, then status 0 and FCGI_REQUEST_COMPLETE. */
+		write_record_head(end, r, FCGI_STDOUT_TYPE, 0);
+		write_record_head(end + 8, r, FCGI_END_REQUEST_TYPE, 8);
+		parts[n++] = (struct iovec){ end, sizeof end };
+	}
+	return send_all(r->fd, parts, n);
+}
+
+static int put(const struct fcgi_request *r, const struct buf *head, const struct buf *body,
+	       bool last)
+{
+	size_t head_len = head != NULL ? head->len : 0;
+	size_t len = body->len < RECORD_MAX - head_len ? body->len : RECORD_MAX - head_len;
+	int rc = send_record(r, head, body->data, len, last && len == body->len);
+
+	for (size_t sent = len; rc == 0 && sent < body->len; sent += len) {
+		len = body->len - sent < RECORD_MAX ? body->len - sent : RECORD_MAX;
+		rc = send_record(r, NULL, body->data + sent, len, last && sent + len == body->len);
+	}
+	return rc;
+}
+
+static int put_file(const struct fcgi_request *r, const struct spill *file)
 {
 	struct buf chunk = BUF_INIT;
 	int64_t n = 0;
 	int rc = 0;
 
-	buf_reserve(&chunk, CHUNK);
+	buf_reserve(&chunk, RECORD_MAX);
 	for (uint64_t at = 0; rc == 0 && at < spill_len(file); at += (uint64_t)n) {
-		n = spill_read(file, at, chunk.data, CHUNK);
-		chunk.len = n > 0 ? (size_t)n : 0;
-		rc = n > 0 ? put(r, &chunk) : -1;
+		n = spill_read(file, at, chunk.data, RECORD_MAX);
+		rc = n > 0 ? send_record(r, NULL, chunk.data, (size_t)n, false) : -1;
 	}
 	buf_release(&chunk);
-	return rc;
+	return rc == 0 ? send_record(r, NULL, NULL, 0, true) : rc;
 }
 
 size_t fcgi_answer(struct fcgi_request *r, const struct response *response,
 		   const struct fcgi_extra *extra)
 {
+	static const struct buf nothing = BUF_INIT;
 	bool has_body = !extra->head_only && response->status != HTTP_NO_CONTENT;
+	const struct spill *file = has_body ? response->file : NULL;
 	struct buf head = BUF_INIT;
-	size_t sent = 0;
 
 	write_head(response, extra, &head);
-	int rc = put(r, &head);
-	if (rc == 0 && has_body)
-		rc = response->file != NULL ? put_file(r, response->file) : put(r, &response->body);
-	if (rc == 0 && has_body)
-		sent = body_len(response);
+	assert(head.len < RECORD_MAX);
+	int rc = put(r, &head, has_body ? &response->body : &nothing, file == NULL);
+	if (rc == 0 && file != NULL)
+		rc = put_file(r, file);
 	buf_release(&head);
-
 	/* The connection ends with the request, whatever nginx has asked for. */
-	r->fcgx.keepConnection = 0;
-	FCGX_Detach(&r->fcgx);
-	FCGX_Finish_r(&r->fcgx);
-	free(r);
-	return sent;
+	fcgi_drop(r);
+	return rc == 0 && has_body ? body_len(response) : 0;
 }

@@ -5,7 +5,9 @@
  *	fcgi_next()		waits for a request; signals may come here only
  *	fcgi_param(), fcgi_read_body()
  *	fcgi_answer() or fcgi_drop(), some time later; other requests may be
- *				taken and answered meanwhile
+ *				taken and answered meanwhile; or
+ *	fcgi_connection()	fcgi_adopt() in the process that answers, and
+ *				fcgi_drop() here
  *	fcgi_free()
  *
  * nginx must be told `fastcgi_keep_conn on`, so that it can tell an answer
@@ -38,6 +40,16 @@ void fcgi_free(struct fcgi *f);
  * of the wait; the caller has blocked them otherwise.
  */
 struct fcgi_request *fcgi_next(struct fcgi *f, int wait_ms, const sigset_t *unblocked);
+/* From now on fcgi_next() returns NULL, too, when there is something to read from `fd`.  0 or -1. */
+int fcgi_watch(struct fcgi *f, int fd);
+
+/*
+ * A request that was read can be answered by another process: its connection
+ * and its number go there, and here it is dropped.  An adopted one has no
+ * parameters and no body.
+ */
+int fcgi_connection(const struct fcgi_request *r, unsigned *id);
+struct fcgi_request *fcgi_adopt(int fd, unsigned id);
 
 /* NULL when it is not there or empty.  Valid until the request is answered or dropped. */
 const char *fcgi_param(const struct fcgi_request *r, const char *name);

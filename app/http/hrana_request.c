@@ -123,7 +123,8 @@ static int run_store_sql(struct hrana_stream *s, const struct json *request, str
 		return -1;
 	case HRANA_STORE_TOO_LONG:
 		sql_error_set(e, "SQL_STORE_TOO_LARGE",
-			      "a stored SQL text may have %d bytes at most", HRANA_STORE_TEXT_MAX);
+			      "a stored SQL text may have %d bytes at most, all together %d",
+			      HRANA_STORE_TEXT_MAX, HRANA_STORE_BYTES_MAX);
 		return -1;
 	}
 	return -1;
@@ -243,6 +244,7 @@ void hrana_request_run(struct hrana_stream *s, const struct json *request)
 	json_key(s->out, "type");
 	json_put_string(s->out, kind->name);
 	if (kind->run(s, request, &e) < 0) {
+		hrana_stream_failed(s, &e);
 		json_rewind(s->out, mark);
 		put_error(s->out, &e);
 		return;

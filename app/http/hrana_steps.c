@@ -60,6 +60,7 @@ static struct sql_error *run_step(struct hrana_stream *s, const struct json *ste
 
 	if (hrana_stmt_run(s, json_get(step, "stmt"), &e) == 0)
 		return NULL;
+	hrana_stream_failed(s, &e);
 	json_rewind(s->out, mark);
 	json_put_null(s->out);
 	struct sql_error *kept = alloc_zeroed(1, sizeof *kept);
@@ -89,7 +90,8 @@ void hrana_steps_run(struct hrana_stream *s, const struct json *batch)
 	json_open_object(s->out);
 	json_key(s->out, "step_results");
 	json_open_array(s->out);
-	for (const struct json *step = steps_of(batch)->first; step != NULL; step = step->next) {
+	for (const struct json *step = steps_of(batch)->first; step != NULL && !s->blocked;
+	     step = step->next) {
 		if (is_due(s, step, succeeded)) {
 			errors[i] = run_step(s, step);
 			succeeded[i] = errors[i] == NULL;
@@ -104,6 +106,38 @@ void hrana_steps_run(struct hrana_stream *s, const struct json *batch)
 	for (i = 0; i < n; i++)
 		free(errors[i]);
 	free(errors);
+	free(succeeded);
+}
+
+static void put_step_error(struct hrana_stream *s, size_t step, const struct sql_error *e)
+{
+	json_open_object(s->out);
+	json_key(s->out, "type");
+	json_put_string(s->out, "step_error");
+	json_key(s->out, "step");
+	json_put_int(s->out, (int64_t)step);
+	json_key(s->out, "error");
+	hrana_error_put(s->out, e);
+	json_close_object(s->out);
+	hrana_stream_end_line(s);
+}
+
+void hrana_steps_run_lines(struct hrana_stream *s, const struct json *batch)
+{
+	size_t n = hrana_steps_count(batch), i = 0;
+	bool *succeeded = alloc_zeroed(n, sizeof *succeeded);
+	struct sql_error e;
+
+	for (const struct json *step = steps_of(batch)->first; step != NULL && !s->blocked;
+	     step = step->next, i++) {
+		if (!is_due(s, step, succeeded))
+			continue;
+		succeeded[i] = hrana_stmt_run_lines(s, json_get(step, "stmt"), i, &e) == 0;
+		if (succeeded[i])
+			continue;
+		hrana_stream_failed(s, &e);
+		put_step_error(s, i, &e);
+	}
 	free(succeeded);
 }
 

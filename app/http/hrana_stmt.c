@@ -113,18 +113,23 @@ static int put_rows(struct hrana_stream *s, struct stmt *st, bool want_rows, str
 	return stepped == STMT_DONE && room == 0 ? 0 : -1;
 }
 
+static void put_change(struct json_writer *w, const struct stmt_effect *effect)
+{
+	json_key(w, "affected_row_count");
+	json_put_int(w, effect->affected);
+	json_key(w, "last_insert_rowid");
+	if (effect->has_rowid)
+		hrana_integer_put(w, effect->last_rowid);
+	else
+		json_put_null(w);
+}
+
 static void put_effect(struct json_writer *w, const struct stmt *st)
 {
 	struct stmt_effect effect;
 
 	stmt_effect(st, &effect);
-	json_key(w, "affected_row_count");
-	json_put_int(w, effect.affected);
-	json_key(w, "last_insert_rowid");
-	if (effect.has_rowid)
-		hrana_integer_put(w, effect.last_rowid);
-	else
-		json_put_null(w);
+	put_change(w, &effect);
 	json_key(w, "rows_read");
 	json_put_int(w, (int64_t)effect.rows_read);
 	json_key(w, "rows_written");
@@ -154,6 +159,74 @@ int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct sql_e
 	json_close_object(s->out);
 	result = 0;
 out:
+	stmt_free(st);
+	return result;
+}
+
+static void open_line(struct json_writer *w, const char *type)
+{
+	json_open_object(w);
+	json_key(w, "type");
+	json_put_string(w, type);
+}
+
+static void close_line(struct hrana_stream *s)
+{
+	json_close_object(s->out);
+	hrana_stream_end_line(s);
+}
+
+static int put_row_line(struct hrana_stream *s, const struct stmt *st, struct sql_error *e)
+{
+	struct json_mark mark = json_mark(s->out);
+
+	open_line(s->out, "row");
+	json_key(s->out, "row");
+	if (put_row(s, st, e) < 0) {
+		json_rewind(s->out, mark);
+		return -1;
+	}
+	close_line(s);
+	return 0;
+}
+
+static int put_lines(struct hrana_stream *s, struct stmt *st, size_t step, bool want_rows,
+		     struct sql_error *e)
+{
+	enum stmt_stepped stepped = stmt_step(st, e);
+	struct stmt_effect effect;
+
+	if (stepped == STMT_FAILED)
+		return -1;
+	open_line(s->out, "step_begin");
+	json_key(s->out, "step");
+	json_put_int(s->out, (int64_t)step);
+	put_columns(s->out, st);
+	close_line(s);
+	while (stepped == STMT_ROW) {
+		if (want_rows && put_row_line(s, st, e) < 0) {
+			stmt_abort(st);
+			return -1;
+		}
+		stepped = stmt_step(st, e);
+	}
+	if (stepped == STMT_FAILED)
+		return -1;
+	stmt_effect(st, &effect);
+	open_line(s->out, "step_end");
+	put_change(s->out, &effect);
+	close_line(s);
+	return 0;
+}
+
+int hrana_stmt_run_lines(struct hrana_stream *s, const struct json *stmt, size_t step,
+			 struct sql_error *e)
+{
+	struct stmt *st = NULL;
+	int result = -1;
+
+	if (prepare(s, stmt, &st, e) == 0 && hrana_args_bind(stmt, st, e) == 0)
+		result = put_lines(s, st, step, wants_rows(stmt), e);
 	stmt_free(st);
 	return result;
 }

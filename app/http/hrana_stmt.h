@@ -18,6 +18,12 @@ const char *hrana_stmt_check(const struct json *stmt, const struct hrana_store *
 
 /* Appends the result to the answer.  -1: the error, and what was appended is to be rewound. */
 int hrana_stmt_run(struct hrana_stream *s, const struct json *stmt, struct sql_error *e);
+/*
+ * The same as lines of a cursor, as the step of that number.  -1: the lines up
+ * to the error stay.
+ */
+int hrana_stmt_run_lines(struct hrana_stream *s, const struct json *stmt, size_t step,
+			 struct sql_error *e);
 int hrana_describe(struct hrana_stream *s, const struct json *holder, struct sql_error *e);
 /* Runs all statements up to the first that fails, and appends nothing. */
 int hrana_sequence(struct hrana_stream *s, const struct json *holder, struct sql_error *e);

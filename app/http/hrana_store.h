@@ -1,15 +1,22 @@
 /*
  * SQL texts that a client stores once and then names by a number of its own.
  *
- * The texts stay the caller's; they must live as long as the store.
+ * The texts stay the caller's; they must live as long as the store, or until
+ * hrana_store_keep() has made copies of them.
  */
 #ifndef HTTP_HRANA_STORE_H
 #define HTTP_HRANA_STORE_H
 
+#include "base/buf.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HRANA_STORE_MAX = 256, HRANA_STORE_TEXT_MAX = 64 * 1024 };
+enum {
+	HRANA_STORE_MAX = 256,
+	HRANA_STORE_TEXT_MAX = 64 * 1024,
+	HRANA_STORE_BYTES_MAX = 1024 * 1024, /* all texts together */
+};
 
 struct hrana_sql {
 	const char *text; /* followed by a NUL */
@@ -34,6 +41,8 @@ enum hrana_stored hrana_store_put(struct hrana_store *s, int64_t id, struct hran
 /* An unknown id is as good as dropped. */
 void hrana_store_drop(struct hrana_store *s, int64_t id);
 /* NULL: nothing has that id. */
+/* The texts are copied to `texts`, whose old content, to which they may point, is released. */
+void hrana_store_keep(struct hrana_store *s, struct buf *texts);
 const struct hrana_sql *hrana_store_get(const struct hrana_store *s, int64_t id);
 
 #endif

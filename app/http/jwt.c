@@ -44,6 +44,9 @@ struct jwt_key *jwt_key_read(const char *path, char *why, size_t why_size)
 	case FILE_ABSENT:
 		(void)snprintf(why, why_size, "there is no such file");
 		break;
+	case FILE_TOO_LONG:
+		(void)snprintf(why, why_size, "the file is too long to be a key");
+		break;
 	case FILE_FAILED:
 		(void)snprintf(why, why_size, "the file cannot be read");
 		break;

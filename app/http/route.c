@@ -52,6 +52,7 @@ static const struct entry entries[] = {
 	{ "/v3-protobuf", PATH_AND_BELOW, false, serve_not_found, serve_not_found },
 	{ "/v2/pipeline", PATH_ONLY, true, NULL, serve_pipeline },
 	{ "/v3/pipeline", PATH_ONLY, true, NULL, serve_pipeline },
+	{ "/v3/cursor", PATH_ONLY, true, NULL, serve_cursor },
 	{ "/v1/execute", PATH_ONLY, true, NULL, serve_execute },
 	{ "/v1/batch", PATH_ONLY, true, NULL, serve_batch },
 	{ "/v1/sync", PATH_ONLY, true, serve_sync_get, serve_sync_post },

@@ -6,6 +6,8 @@
  * parked: nothing of it has happened, its connection stays open, and whenever
  * the thread comes back from waiting (every PARKED_LOOK_MS at the latest) the
  * parked ones are looked at and those whose condition holds are served anew.
+ * Those who wait for a user's open transaction are in line (http/turn.h)
+ * instead, and one of them is served between two other requests.
  *
  * The order at the end of a request matters.  X-Sync-Status is read at the
  * moment of writing; the sync engine is told of a commit when the answer is
@@ -34,6 +36,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +45,13 @@
 
 enum {
 	PARKED_LOOK_MS = 5,
+	STREAMS_LOOK_MS = 50, /* for those that have expired */
+	TURN_RETRY_MS = 20, /* somebody who is no stream has the lock */
 	BUSY_RETRY_S = 1,
-	REQUEST_ID_LEN = 15, /* what the log keeps of one */
+	REQUEST_ID_LEN = PARCEL_ID_MAX, /* what the log keeps of one */
+	IN_TURN_PER_USER = 256,
+	IN_TURN = 512,
+	IN_TURN_BYTES = 64 << 20,
 };
 
 /* A request on its way. */
@@ -52,7 +60,9 @@ struct call {
 	struct fcgi_request *fcgi;
 	struct route route;
 	char id[REQUEST_ID_LEN + 1];
+	struct parcel *parcel; /* what the request's texts are part of; NULL: of fcgi */
 	TAILQ_ENTRY(call) link; /* while parked */
+	struct turn_waiter in_turn;
 };
 
 TAILQ_HEAD(calls, call);
@@ -61,6 +71,7 @@ struct server {
 	struct fcgi *fcgi;
 	struct table *table;
 	unsigned worker;
+	struct handover *handover;
 	enum auth_mode auth;
 	struct jwt_key *key; /* AUTH_JWT */
 	int64_t max_body_bytes;
@@ -85,7 +96,35 @@ static int read_key(struct server *s, const struct server_config *c)
 	return 0;
 }
 
-struct server *server_new(struct table *t, unsigned worker, struct sync *sync, int listener,
+static struct streams *make_streams(const struct server *s, const struct server_config *c)
+{
+	const struct streams_config config = {
+		.table = s->table,
+		.worker = s->worker,
+		.accounts = s->service.accounts,
+		.turns = s->service.turns,
+		.data = c->data,
+		.max_wal_bytes = c->max_wal_bytes,
+		.per_user = c->max_streams,
+		.idle_ms = c->stream_idle_ms,
+		.max_ms = c->stream_max_ms,
+	};
+
+	return streams_new(&config);
+}
+
+static struct turns *make_turns(void)
+{
+	const struct turn_limits limits = {
+		.per_user = IN_TURN_PER_USER,
+		.all = IN_TURN,
+		.bytes = IN_TURN_BYTES,
+	};
+
+	return turns_new(&limits);
+}
+
+struct server *server_new(struct table *t, struct sync *sync, const struct server_place *place,
 			  const struct server_config *c)
 {
 	const struct accounts_config files = {
@@ -97,22 +136,30 @@ struct server *server_new(struct table *t, unsigned worker, struct sync *sync, i
 	struct server *s = alloc_zeroed(1, sizeof *s);
 
 	s->table = t;
-	s->worker = worker;
+	s->worker = place->worker;
+	s->handover = place->handover;
 	s->auth = c->auth;
 	s->max_body_bytes = c->max_body_bytes;
 	s->max_parked = c->max_parked;
+	s->service.table = t;
+	s->service.worker = place->worker;
 	s->service.sync = sync;
+	s->service.batons = place->batons;
 	s->service.data = c->data;
 	s->service.retry_wait_ms = c->retry_wait_ms;
+	s->service.lock_wait_ms = c->limits.lock_wait_ms;
 	TAILQ_INIT(&s->parked);
 	if (read_key(s, c) < 0)
 		goto fail;
 	s->service.accounts = accounts_new(t, &files);
 	if (s->service.accounts == NULL)
 		goto fail;
-	s->fcgi = fcgi_new(listener);
-	if (s->fcgi == NULL)
+	s->service.turns = make_turns();
+	s->service.streams = make_streams(s, c);
+	s->fcgi = fcgi_new(place->listener);
+	if (s->fcgi == NULL || fcgi_watch(s->fcgi, handover_fd(s->handover, s->worker)) < 0)
 		goto fail;
+	table_worker_joins(t, s->worker, place->batons->run);
 	return s;
 fail:
 	server_free(s);
@@ -125,6 +172,8 @@ void server_free(struct server *s)
 		return;
 	assert(s->nparked == 0);
 	fcgi_free(s->fcgi);
+	streams_free(s->service.streams);
+	turns_free(s->service.turns);
 	accounts_free(s->service.accounts);
 	jwt_key_free(s->key);
 	free(s);
@@ -188,8 +237,36 @@ static struct call *call_new(struct fcgi_request *r)
 	return c;
 }
 
+/* As another worker has read it. */
+static struct call *call_of_parcel(const struct parcel *p)
+{
+	struct call *c = alloc_zeroed(1, sizeof *c);
+	struct exchange *x = &c->x;
+
+	c->parcel = alloc_zeroed(1, sizeof *p);
+	*c->parcel = *p;
+	c->fcgi = fcgi_adopt(p->connection, p->fcgi_id);
+	memcpy(c->id, p->id, sizeof c->id);
+	x->request = (struct request){
+		.method = "POST",
+		.path = c->parcel->path,
+		.query = "",
+		.prefer = p->prefer[0] != '\0' ? c->parcel->prefer : NULL,
+		.body = p->body,
+	};
+	x->user = p->user;
+	x->read_only = p->read_only;
+	x->arrived_ms = p->arrived_ms;
+	x->wait.retried = p->retried;
+	x->wait.hops = p->hops;
+	c->route = route_find(x->request.method, x->request.path);
+	reset_response(&x->response);
+	return c;
+}
+
 static void call_free(struct call *c)
 {
+	free(c->parcel);
 	buf_release(&c->x.request.body);
 	buf_release(&c->x.response.body);
 	spill_free(c->x.response.file);
@@ -270,6 +347,69 @@ static void park(struct server *s, struct call *c)
 	s->nparked++;
 }
 
+static void refuse_busy(struct server *s, struct call *c)
+{
+	exchange_error(&c->x, HTTP_UNAVAILABLE, "BUSY", "too many requests wait");
+	c->x.response.retry_after_s = BUSY_RETRY_S;
+	finish(s, c);
+}
+
+static void get_in_line(struct server *s, struct call *c)
+{
+	struct exchange *x = &c->x;
+
+	c->in_turn.not_before_ms = x->wait.its_turn ? clock_mono_ms() + TURN_RETRY_MS : 0;
+	x->wait.its_turn = false;
+	c->in_turn.arrived_ms = x->arrived_ms;
+	c->in_turn.bytes = sizeof *c + x->request.body.cap;
+	if (!turn_wait(s->service.turns, &x->user, &c->in_turn)) {
+		refuse_busy(s, c);
+		return;
+	}
+	table_worker_rests(s->table, s->worker);
+	x->wait.rounds++;
+}
+
+static void copy_text(char *out, size_t size, const char *text)
+{
+	(void)snprintf(out, size, "%s", or_empty(text));
+}
+
+/*
+ * A worker may die between the question whether it lives and the sending.  It
+ * is marked dead before the master discards what waits for it: either the
+ * master finds this one, too, or we find the mark.
+ */
+static void hand_over(struct server *s, struct call *c)
+{
+	struct exchange *x = &c->x;
+	unsigned to = x->wait.worker;
+	struct worker_word word;
+	struct parcel p = {
+		.user = x->user,
+		.read_only = x->read_only,
+		.retried = x->wait.retried,
+		.arrived_ms = x->arrived_ms,
+		.hops = x->wait.hops + 1,
+		.body = x->request.body,
+	};
+
+	copy_text(p.path, sizeof p.path, c->route.path);
+	copy_text(p.prefer, sizeof p.prefer, x->request.prefer);
+	memcpy(p.id, c->id, sizeof p.id);
+	p.connection = fcgi_connection(c->fcgi, &p.fcgi_id);
+	if (handover_send(s->handover, to, &p) < 0) {
+		refuse_busy(s, c);
+		return;
+	}
+	fcgi_drop(c->fcgi);
+	if (!table_worker_get(s->table, to, &word))
+		handover_discard(s->handover, to);
+	log_debug("request.handed_over", "user=%s worker=%u", user_name(c), to);
+	table_worker_rests(s->table, s->worker);
+	call_free(c);
+}
+
 static bool identify(const struct server *s, struct exchange *x)
 {
 	switch (s->auth) {
@@ -329,6 +469,12 @@ static void run(struct server *s, struct call *c)
 		break;
 	case SERVE_PARK:
 		park(s, c);
+		break;
+	case SERVE_IN_TURN:
+		get_in_line(s, c);
+		break;
+	case SERVE_HAND_OVER:
+		hand_over(s, c);
 		break;
 	}
 }
@@ -397,6 +543,47 @@ static void look_at_parked(struct server *s)
 	log_request("");
 }
 
+static struct call *call_in_turn(struct turn_waiter *w)
+{
+	return (struct call *)((char *)w - offsetof(struct call, in_turn));
+}
+
+static void take_turn(struct server *s, struct call *c)
+{
+	struct user_id user = c->x.user;
+	struct slot *slot;
+
+	c->x.wait.its_turn = true;
+	run(s, c);
+	log_request("");
+	if (account_slot(s->service.accounts, &user, &slot) == ACCOUNT_OK)
+		streams_settle(s->service.streams, &user, slot);
+}
+
+/* false: nobody in line may go on. */
+static bool take_next_turn(struct server *s)
+{
+	int64_t now_ms = clock_mono_ms();
+	struct turn_waiter *next =
+		turn_next(s->service.turns, now_ms, now_ms - s->service.lock_wait_ms);
+
+	if (next != NULL)
+		take_turn(s, call_in_turn(next));
+	return next != NULL;
+}
+
+/* false: none has come. */
+static bool take_handed_over(struct server *s)
+{
+	struct parcel p;
+
+	if (!handover_receive(s->handover, s->worker, &p))
+		return false;
+	run(s, call_of_parcel(&p));
+	log_request("");
+	return true;
+}
+
 /* epoll_pwait() delivers nothing while connections are waiting: under load, for ever. */
 static bool is_told_to_stop(const volatile sig_atomic_t *stopping, const sigset_t *unblocked)
 {
@@ -407,15 +594,34 @@ static bool is_told_to_stop(const volatile sig_atomic_t *stopping, const sigset_
 	return *stopping;
 }
 
+/* Of those who wait, in one way or another; true: come back at once. */
+static bool look_after_waiting(struct server *s)
+{
+	streams_expire(s->service.streams, clock_mono_ms());
+	look_at_parked(s);
+	return take_next_turn(s);
+}
+
+static int longest_wait(const struct server *s)
+{
+	if (!TAILQ_EMPTY(&s->parked) || turn_anybody_waits(s->service.turns))
+		return PARKED_LOOK_MS;
+	return streams_any(s->service.streams) ? STREAMS_LOOK_MS : -1;
+}
+
 static void serve_until(struct server *s, const volatile sig_atomic_t *stopping,
 			const sigset_t *unblocked)
 {
+	bool at_once = false;
+
 	while (!is_told_to_stop(stopping, unblocked)) {
-		int wait_ms = TAILQ_EMPTY(&s->parked) ? -1 : PARKED_LOOK_MS;
+		int wait_ms = at_once ? 0 : longest_wait(s);
 		struct fcgi_request *r = fcgi_next(s->fcgi, wait_ms, unblocked);
 		if (r != NULL)
 			serve(s, r);
-		look_at_parked(s);
+		else
+			take_handed_over(s);
+		at_once = look_after_waiting(s);
 	}
 }
 
@@ -429,18 +635,41 @@ void server_run(struct server *s, const volatile sig_atomic_t *stopping, const s
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+void server_end_streams(struct server *s)
+{
+	s->service.ends = true;
+	streams_close_all(s->service.streams);
+}
+
+static bool has_work(const struct server *s)
+{
+	return !TAILQ_EMPTY(&s->parked) || turn_anybody_waits(s->service.turns) ||
+	       streams_any(s->service.streams);
+}
+
 bool server_look(struct server *s)
 {
-	look_at_parked(s);
-	return !TAILQ_EMPTY(&s->parked);
+	s->service.leaves = true;
+	table_worker_leaves(s->table, s->worker);
+	while (take_handed_over(s))
+		;
+	while (look_after_waiting(s))
+		;
+	return has_work(s);
 }
 
 /* With no room for anybody who waits, their handlers say what they have to say now. */
 void server_end(struct server *s)
 {
+	struct turn_waiter *w;
 	struct call *c;
 
 	s->max_parked = 0;
+	server_end_streams(s);
+	while (take_handed_over(s))
+		;
+	while ((w = turn_dismiss(s->service.turns)) != NULL)
+		take_turn(s, call_in_turn(w));
 	while ((c = TAILQ_FIRST(&s->parked)) != NULL) {
 		TAILQ_REMOVE(&s->parked, c, link);
 		s->nparked--;

@@ -6,17 +6,28 @@
 #ifndef HTTP_USER_ROUTE_H
 #define HTTP_USER_ROUTE_H
 
+#include "http/baton.h"
 #include "http/exchange.h"
+#include "http/stream.h"
+#include "http/turn.h"
 #include "sync/account.h"
 #include "sync/sync.h"
 
 /* Of the worker, the same for all requests. */
 struct service {
+	struct table *table;
+	unsigned worker;
 	struct sync *sync;
 	struct accounts *accounts;
+	struct streams *streams;
+	struct turns *turns;
+	const struct baton_key *batons;
 	const char *data; /* the data directory */
 	int64_t retry_wait_ms;
+	int64_t lock_wait_ms;
 	bool may_park; /* room for another waiting request; kept by the server */
+	bool leaves; /* what is new is for other workers; kept by the server */
+	bool ends; /* no streams are opened any more; kept by the server */
 };
 
 /* For exchange.wait.ready: slot_view.ended is no longer what wait.seen says. */
@@ -25,6 +36,7 @@ bool attempt_ended(const struct exchange *x);
 typedef enum served route_handler(struct service *s, struct exchange *x);
 
 route_handler serve_pipeline; /* POST /v2/pipeline, /v3/pipeline */
+route_handler serve_cursor; /* POST /v3/cursor */
 route_handler serve_execute; /* POST /v1/execute */
 route_handler serve_batch; /* POST /v1/batch */
 route_handler serve_sync_get; /* GET /v1/sync, in api_sync.c */

@@ -59,10 +59,12 @@ struct master {
 	const struct master_self *self;
 	struct table *table;
 	struct pool *pool;
+	struct handover *handovers;
+	struct baton_key batons;
 	int *listeners; /* nsockets; -1 for those not open */
 	uint64_t answered[TABLE_WORKERS_MAX]; /* by number: requests before this process */
 	struct trial trial;
-	struct takeover handover; /* only while it is made */
+	struct takeover takeover; /* only while it is made */
 	int signals;
 	int ready[2]; /* pipe of struct worker_message */
 	bool stopping;
@@ -119,11 +121,31 @@ static void close_listeners(struct master *m)
 	}
 }
 
+static int make_handovers(struct master *m)
+{
+	m->handovers = handover_new(2 * m->config->workers);
+	return m->handovers == NULL ? -1 : baton_key_make(&m->batons);
+}
+
+/* With the same sockets and key, streams of the workers that are replaced go on. */
+static int adopt_handovers(struct master *m, const struct takeover *t)
+{
+	if (m->emptying) {
+		handover_free(handover_adopt(t->handovers, 2 * t->workers));
+		return make_handovers(m);
+	}
+	m->handovers = handover_adopt(t->handovers, 2 * t->workers);
+	m->batons = t->batons;
+	return 0;
+}
+
 static int start_afresh(struct master *m)
 {
 	const struct pool_config *c = m->config;
 
 	m->pool = pool_new(c->workers, c->shutdown_ms);
+	if (make_handovers(m) < 0)
+		return -1;
 	if (pipe2(m->ready, O_CLOEXEC | O_NONBLOCK) < 0)
 		return failed("pipe2");
 	if (listener_make_dir(c->socket) < 0 || open_listeners(m) < 0)
@@ -161,7 +183,7 @@ static int take_over(struct master *m, const struct takeover *t)
 		close(t->table_fd);
 		m->table = table_create(c->table, c->max_active_users);
 	}
-	if (m->table == NULL)
+	if (m->table == NULL || adopt_handovers(m, t) < 0)
 		return -1;
 	adopt_workers(m, t);
 	log_info("master.takeover", "workers=%u table=%s", pool_alive(m->pool),
@@ -192,6 +214,8 @@ static void close_open(int fd)
 static void tear_down(struct master *m)
 {
 	table_free(m->table);
+	handover_free(m->handovers);
+	explicit_bzero(&m->batons, sizeof m->batons);
 	close_listeners(m);
 	close_open(m->ready[0]);
 	close_open(m->ready[1]);
@@ -211,8 +235,12 @@ static _Noreturn void become_worker(struct master *m, unsigned number, pid_t mas
 {
 	struct worker_birth birth = {
 		.table = m->table,
-		.number = number,
-		.listener = m->listeners[socket_of(m, number)],
+		.place = {
+			.worker = number,
+			.listener = m->listeners[socket_of(m, number)],
+			.handover = m->handovers,
+			.batons = &m->batons,
+		},
 		.ready = m->ready[1],
 		.master = master,
 	};
@@ -335,7 +363,9 @@ static void describe(const struct master *m, struct takeover *t)
 		.node_fd = m->self->node->fd,
 		.table_fd = table_fd(m->table),
 		.ready = { m->ready[0], m->ready[1] },
+		.batons = m->batons,
 	};
+	handover_give(m->handovers, t->handovers);
 	for (unsigned number = 0; number < 2 * c->workers; number++) {
 		pool_give(m->pool, number, &t->worker[number]);
 		t->answered[number] = m->answered[number];
@@ -351,9 +381,9 @@ static void begin_trial(struct master *m)
 	struct trial *trial = &m->trial;
 
 	m->reload_wanted = false;
-	describe(m, &m->handover);
+	describe(m, &m->takeover);
 	trial->file = takeover_new_file();
-	if (trial->file < 0 || takeover_write(trial->file, &m->handover) < 0) {
+	if (trial->file < 0 || takeover_write(trial->file, &m->takeover) < 0) {
 		refuse_reload(m, "no memory file for what it has to know");
 		return;
 	}
@@ -394,8 +424,8 @@ static void move_reload(struct master *m)
 	kill_late_trial(m);
 	if (m->trial.passed) {
 		m->trial.passed = false;
-		describe(m, &m->handover);
-		takeover_exec(m->self->program, m->trial.file, &m->handover);
+		describe(m, &m->takeover);
+		takeover_exec(m->self->program, m->trial.file, &m->takeover);
 		refuse_reload(m, "it cannot be executed");
 	}
 	if (m->reload_wanted && m->trial.pid == 0 && !m->emptying && !m->stopping)
@@ -419,6 +449,9 @@ static void reap(struct master *m)
 			continue;
 		log_end(m, pid, status, number, end);
 		table_worker_died(m->table, number);
+		/* Workers of another number took theirs along. */
+		if (!m->emptying)
+			handover_discard(m->handovers, number);
 	}
 }
 

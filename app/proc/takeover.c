@@ -29,7 +29,7 @@
 
 enum { NOT_EXECUTED = 127 };
 
-static const uint64_t takeover_magic = 0x31656b6174706668u; /* "hfptake1" */
+static const uint64_t takeover_magic = 0x32656b6174706668u; /* "hfptake2" */
 
 struct file_head {
 	uint64_t magic;
@@ -149,6 +149,10 @@ static void set_all_inherited(const struct takeover *t, bool inherited)
 	set_inherited(t->table_fd, inherited);
 	set_inherited(t->ready[0], inherited);
 	set_inherited(t->ready[1], inherited);
+	for (uint32_t i = 0; i < 2 * t->workers; i++) {
+		set_inherited(t->handovers[i].in, inherited);
+		set_inherited(t->handovers[i].out, inherited);
+	}
 }
 
 void takeover_inherit(const struct takeover *t)

@@ -23,6 +23,8 @@
 #ifndef PROC_TAKEOVER_H
 #define PROC_TAKEOVER_H
 
+#include "http/baton.h"
+#include "http/handover.h"
 #include "proc/pool.h"
 #include "state/table.h"
 
@@ -48,6 +50,8 @@ struct takeover {
 	int32_t node_fd;
 	int32_t table_fd;
 	int32_t ready[2];
+	struct handover_ends handovers[TABLE_WORKERS_MAX]; /* by worker number */
+	struct baton_key batons;
 	char data[PATH_MAX];
 	char socket[PATH_MAX];
 };

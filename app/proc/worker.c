@@ -60,7 +60,7 @@ static void init_signals(void)
 
 static int say_ready(const struct worker_birth *b)
 {
-	struct worker_message m = { b->number, (int32_t)getpid() };
+	struct worker_message m = { b->place.worker, (int32_t)getpid() };
 
 	if (write(b->ready, &m, sizeof m) == (ssize_t)sizeof m)
 		return 0;
@@ -102,6 +102,8 @@ static void serve(const struct worker_config *c, const struct worker_birth *b, s
 	server_run(server, &stopping, &unblocked);
 	if (stopping == SIGTERM && !is_orphan(b))
 		sync_last_call(sync, stopping_since_ms);
+	if (stopping == SIGTERM)
+		server_end_streams(server);
 	while (server_look(server) && may_wait(c, b))
 		poll(NULL, 0, LOOK_AGAIN_MS);
 	server_end(server);
@@ -120,10 +122,10 @@ enum worker_exit worker_main(const struct worker_config *c, const struct worker_
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || is_orphan(b))
 		return WORKER_NO_SETUP;
 
-	struct sync *sync = sync_start(b->table, b->number, c->sync);
+	struct sync *sync = sync_start(b->table, b->place.worker, c->sync);
 	if (sync == NULL)
 		goto out;
-	server = server_new(b->table, b->number, sync, b->listener, c->server);
+	server = server_new(b->table, sync, &b->place, c->server);
 	if (server == NULL || say_ready(b) < 0)
 		goto out;
 	serve(c, b, sync, server);

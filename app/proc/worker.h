@@ -42,8 +42,7 @@ enum worker_exit {
 /* What the master hands to one worker; the descriptors become the worker's. */
 struct worker_birth {
 	struct table *table;
-	unsigned number;
-	int listener;
+	struct server_place place;
 	int ready; /* write end of the pipe for worker_message */
 	pid_t master;
 };

@@ -183,6 +183,9 @@ enum node_result node_read(const char *data, uint64_t *id)
 		if (result == NODE_FAILED)
 			damaged(path);
 		break;
+	case FILE_TOO_LONG:
+		damaged(path);
+		break;
 	case FILE_ABSENT:
 		result = NODE_ABSENT;
 		break;

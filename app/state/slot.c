@@ -191,6 +191,11 @@ void slot_push_ended(struct slot *s, int64_t mono_ms)
 	s->ended++;
 }
 
+void slot_files_lost(struct slot *s)
+{
+	s->files = FILES_ABSENT;
+}
+
 void slot_pull_wanted(struct slot *s)
 {
 	s->files = FILES_ABSENT;
@@ -225,4 +230,43 @@ void slot_hurry(struct slot *s, int64_t mono_ms)
 		mono_ms = held;
 	if (s->next_attempt_ms > mono_ms)
 		s->next_attempt_ms = mono_ms;
+}
+
+uint64_t slot_writer(const struct slot *s)
+{
+	return s->writer;
+}
+
+void slot_set_writer(struct slot *s, uint64_t mark)
+{
+	s->writer = mark;
+}
+
+void slot_clear_writer(struct slot *s, uint64_t mark)
+{
+	atomic_compare_exchange_strong(&s->writer, &mark, 0);
+}
+
+/* Longer than anybody waits for the lock: one that dies meanwhile stops nobody for long. */
+enum { LOCK_WANTED_MS = 500, LOCK_AGAIN_MS = 1000 };
+
+bool slot_want_lock(struct slot *s, int64_t now_ms)
+{
+	if (s->writer == 0)
+		return true;
+	if (now_ms < s->lock_again_ms)
+		return false;
+	s->lock_wanted_ms = now_ms + LOCK_WANTED_MS;
+	return true;
+}
+
+void slot_lock_wanted(struct slot *s, bool got, int64_t now_ms)
+{
+	s->lock_wanted_ms = 0;
+	s->lock_again_ms = got ? 0 : now_ms + LOCK_AGAIN_MS;
+}
+
+bool slot_wants_lock(const struct slot *s, int64_t now_ms)
+{
+	return now_ms < s->lock_wanted_ms;
 }

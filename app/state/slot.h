@@ -11,7 +11,7 @@
  * Who may call what:
  *	slot_load()			the holder of RIGHT_LOAD, once
  *	slot_commit()			anybody, after COMMIT and before the answer
- *	slot_push_...()			the holder of RIGHT_PUSH
+ *	slot_push_...(), slot_want_lock()	the holder of RIGHT_PUSH
  *	slot_pull_...()			the holder of RIGHT_PUSH and RIGHT_FILES
  *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_long()	anybody
  */
@@ -112,6 +112,8 @@ void slot_push_abandoned(struct slot *s);
 /* The last call of an attempt, whatever came of it. */
 void slot_push_ended(struct slot *s, int64_t mono_ms);
 
+/* Somebody has removed the database. */
+void slot_files_lost(struct slot *s);
 /* By whoever found no database, also if the slot knew of one: a pull may have died replacing it. */
 void slot_pull_wanted(struct slot *s);
 void slot_pull_failed(struct slot *s, uint32_t error, int64_t mono_ms);
@@ -121,6 +123,26 @@ void slot_pull_ended(struct slot *s, int64_t mono_ms);
 /* Whoever holds RIGHT_PUSH next looks whether all objects are there. */
 void slot_suspect(struct slot *s);
 void slot_wal_long(struct slot *s);
+
+/*
+ * The worker, as table_worker_mark() of it, in which a transaction that is open
+ * between requests holds the database's write lock, or requests wait for it; 0:
+ * none.  The worker may be dead meanwhile: see table_mark_lives().
+ */
+uint64_t slot_writer(const struct slot *s);
+/* By the holder of the lock. */
+void slot_set_writer(struct slot *s, uint64_t mark);
+/* Nothing happens if the word has become another's. */
+void slot_clear_writer(struct slot *s, uint64_t mark);
+
+/*
+ * A bracket of the holder of RIGHT_PUSH around waiting for the write lock while
+ * there is a writer: those in line let it go first.  false: it was tried in vain
+ * a moment ago.
+ */
+bool slot_want_lock(struct slot *s, int64_t now_ms);
+void slot_lock_wanted(struct slot *s, bool got, int64_t now_ms);
+bool slot_wants_lock(const struct slot *s, int64_t now_ms);
 
 /* The next attempt at `mono_ms` at the latest, but never before held_until_ms. */
 void slot_hurry(struct slot *s, int64_t mono_ms);

@@ -7,6 +7,7 @@
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted, keep, suspect, wal_long	anybody
+ *	writer		whoever holds SQLite's write lock; from itself to 0
  *	loaded		the holder of RIGHT_LOAD
  *	files		that one; the holder of RIGHT_FILES; anybody to FILES_ABSENT
  *	all others	the holder of RIGHT_PUSH
@@ -29,6 +30,9 @@ struct slot {
 	_Atomic uint64_t txid;
 	_Atomic uint64_t owner; /* table_worker_mark() of the pusher, 0 for none */
 	_Atomic uint64_t clear_at; /* see slot_push_clears() */
+	_Atomic uint64_t writer; /* see slot_writer() */
+	_Atomic int64_t lock_wanted_ms; /* see slot_wants_lock(): until then */
+	_Atomic int64_t lock_again_ms; /* asking again before that is no use */
 	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;

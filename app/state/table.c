@@ -40,7 +40,7 @@
 
 enum { PROBES_MAX = 256, PAGE = 4096 };
 
-static const uint64_t table_magic = 0x31656c6261746668u; /* "hftable1" */
+static const uint64_t table_magic = 0x32656c6261746668u; /* "hftable2" */
 
 struct header {
 	uint64_t magic;
@@ -56,7 +56,10 @@ struct worker {
 	_Atomic uint32_t pid;
 	_Atomic uint64_t serving; /* place of the slot + 1, 0 for none */
 	_Atomic uint64_t requests;
-	uint64_t pad[5]; /* a cache line for each */
+	_Atomic uint32_t party;
+	_Atomic uint32_t leaving;
+	uint64_t pad[4]; /* a cache line for each */
+	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
 };
 
 /*
@@ -288,6 +291,9 @@ static void clear_words(struct slot *s)
 	s->conflict = 0;
 	s->keep = KEEP_UNDECIDED;
 	s->clear_at = 0;
+	s->writer = 0;
+	s->lock_wanted_ms = 0;
+	s->lock_again_ms = 0;
 	s->last_success_ms = 0;
 	s->next_attempt_ms = 0;
 	s->held_until_ms = 0;
@@ -419,17 +425,34 @@ const struct slot *table_next(const struct table *t, const struct slot *after)
 
 bool table_pusher_lives(const struct table *t, const struct slot *s)
 {
-	uint64_t mark = s->owner;
+	return table_mark_lives(t, s->owner);
+}
 
-	if (mark == 0)
-		return false;
-	return table_worker_mark(t, (unsigned)(mark >> 32) - 1) == mark;
+bool table_mark_lives(const struct table *t, uint64_t mark)
+{
+	return mark != 0 && table_worker_mark(t, table_mark_worker(mark)) == mark;
+}
+
+unsigned table_mark_worker(uint64_t mark)
+{
+	assert(mark != 0);
+	return (unsigned)(mark >> 32) - 1;
 }
 
 uint64_t table_worker_mark(const struct table *t, unsigned worker)
 {
 	assert(worker < TABLE_WORKERS_MAX);
-	return (uint64_t)(worker + 1) << 32 | t->workers[worker].epoch;
+	return table_mark(worker, t->workers[worker].epoch);
+}
+
+uint64_t table_mark(unsigned worker, uint32_t epoch)
+{
+	return (uint64_t)(worker + 1) << 32 | epoch;
+}
+
+uint32_t table_mark_epoch(uint64_t mark)
+{
+	return (uint32_t)mark;
 }
 
 void table_set_due(struct table *t, const struct slot *s)
@@ -474,6 +497,10 @@ void table_worker_died(struct table *t, unsigned worker)
 
 	w->pid = 0;
 	w->epoch++;
+	w->party = 0;
+	w->leaving = 0;
+	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
+		w->streams[i] = 0;
 	if (serving == 0)
 		return;
 	struct slot *s = &t->slots[serving - 1];
@@ -503,6 +530,60 @@ bool table_worker_get(const struct table *t, unsigned worker, struct worker_word
 	return out->pid != 0;
 }
 
+int table_stream_open(struct table *t, unsigned worker, const struct slot *s)
+{
+	for (int i = 0; i < TABLE_STREAMS_MAX; i++) {
+		if (t->workers[worker].streams[i] != 0)
+			continue;
+		t->workers[worker].streams[i] = place_of(t, s) + 1;
+		return i;
+	}
+	return -1;
+}
+
+void table_stream_close(struct table *t, unsigned worker, int place)
+{
+	t->workers[worker].streams[place] = 0;
+}
+
+unsigned table_streams(const struct table *t, const struct slot *s)
+{
+	uint32_t wanted = place_of(t, s) + 1;
+	unsigned n = 0;
+
+	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		if (t->workers[worker].pid == 0)
+			continue;
+		for (int i = 0; i < TABLE_STREAMS_MAX; i++)
+			n += t->workers[worker].streams[i] == wanted;
+	}
+	return n;
+}
+
+void table_worker_leaves(struct table *t, unsigned worker)
+{
+	t->workers[worker].leaving = 1;
+}
+
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party)
+{
+	t->workers[worker].party = party;
+}
+
+bool table_worker_is_in(const struct table *t, unsigned worker, uint32_t party)
+{
+	return t->workers[worker].party == party;
+}
+
+int table_worker_staying(const struct table *t, uint32_t party)
+{
+	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		if (table_worker_is_in(t, worker, party) && t->workers[worker].leaving == 0)
+			return (int)worker;
+	}
+	return -1;
+}
+
 struct store_words *table_store(const struct table *t)
 {
 	return &t->header->store;
@@ -514,7 +595,7 @@ bool table_claim_sweep(struct table *t, unsigned worker)
 
 	if (mark == UINT64_MAX)
 		return false;
-	if (mark != 0 && table_worker_mark(t, (unsigned)(mark >> 32) - 1) == mark)
+	if (table_mark_lives(t, mark))
 		return false;
 	return atomic_compare_exchange_strong(&t->header->sweeper, &mark,
 					      table_worker_mark(t, worker));

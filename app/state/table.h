@@ -30,7 +30,7 @@
 struct table;
 struct slot;
 
-enum { TABLE_WORKERS_MAX = 256 };
+enum { TABLE_WORKERS_MAX = 256, TABLE_STREAMS_MAX = 64 };
 
 /*
  * `path` is created anew and replaced if there; it is locked as long as the
@@ -104,6 +104,31 @@ void table_worker_died(struct table *t, unsigned worker);
 void table_worker_serves(struct table *t, unsigned worker, const struct slot *s);
 void table_worker_rests(struct table *t, unsigned worker);
 bool table_worker_get(const struct table *t, unsigned worker, struct worker_word *out);
+/*
+ * By the worker itself: requests can be handed to it by workers of the same
+ * `party` (not 0), because they have their sockets from the same master; and
+ * later, that it finishes what it has and takes nothing new.
+ */
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party);
+void table_worker_leaves(struct table *t, unsigned worker);
+bool table_worker_is_in(const struct table *t, unsigned worker, uint32_t party);
+/* One that does not leave.  -1: there is none. */
+int table_worker_staying(const struct table *t, uint32_t party);
+
+/* Whether the worker that has this mark is still the same process. */
+bool table_mark_lives(const struct table *t, uint64_t mark);
+uint64_t table_mark(unsigned worker, uint32_t epoch);
+unsigned table_mark_worker(uint64_t mark);
+uint32_t table_mark_epoch(uint64_t mark);
+
+/*
+ * The open streams of all workers, at most TABLE_STREAMS_MAX in each, so that
+ * their number per user is known.  A worker writes its own; they are gone with
+ * it.
+ */
+int table_stream_open(struct table *t, unsigned worker, const struct slot *s); /* -1: no room */
+void table_stream_close(struct table *t, unsigned worker, int place);
+unsigned table_streams(const struct table *t, const struct slot *s);
 
 /*
  * How the store is doing, as all workers together have seen it.  Times are

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COPY_LEN = 65536, LEFTOVER_S = 3600, BESIDE_SIZE = 32 };
+enum { COPY_LEN = 65536, LEFTOVER_S = 86400, BESIDE_SIZE = 32 };
 
 static const char beside_dir[] = ".tmp";
 

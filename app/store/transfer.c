@@ -36,6 +36,7 @@ enum {
 	LOOK_MAX_MS = 200, /* between two looks at a send queue */
 	SLOW_BYTES_PER_S = 256,
 	SLOW_SILENCES = 10, /* so many times the silence allowed */
+	DIGEST_BYTES_PER_MS = 32768, /* of what it was sent: a server may be silent over it */
 	SOCKETS_MAX = 8,
 };
 
@@ -330,6 +331,15 @@ static void look(struct transfer *t, int64_t now)
 	t->queued = queued;
 }
 
+/*
+ * A server that has half a gigabyte to check and to store is silent meanwhile.
+ * Given up, it would be sent all of it again, and be given up again.
+ */
+static int64_t allowed_silence_ms(const struct transfer *t)
+{
+	return t->transfers->silence_ms + (int64_t)(t->nsent / DIGEST_BYTES_PER_MS);
+}
+
 /* True when one has ended. */
 static bool end_silent(struct transfers *ts)
 {
@@ -342,7 +352,7 @@ static bool end_silent(struct transfers *ts)
 		if (!t->begun)
 			continue;
 		look(t, now);
-		if (now - t->moved_at_ms < ts->silence_ms)
+		if (now - t->moved_at_ms < allowed_silence_ms(t))
 			continue;
 		t->events->ended(t->owner, END_TIMEOUT);
 		ended = true;
@@ -365,7 +375,7 @@ static int64_t until_next_look(const struct transfers *ts, int64_t wait_ms)
 	int64_t now = clock_mono_ms();
 
 	for (const struct transfer *t = ts->all; t != NULL; t = t->next) {
-		int64_t left = t->moved_at_ms + ts->silence_ms - now;
+		int64_t left = t->moved_at_ms + allowed_silence_ms(t) - now;
 
 		if (!t->begun)
 			continue;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "db/capture.h"
 #include "state/right.h"
 #include "state/slot.h"
 #include "sync/record.h"
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 /*
- * Every account is in the hash; the idle ones are in a list, too, the most
+ * Every account that is not detached is in the hash; the idle ones are in a list, too, the most
  * recently used first, so that its end is what may go.
  */
 struct entry {
@@ -26,6 +27,7 @@ struct entry {
 	TAILQ_ENTRY(entry) idle;
 	ino_t inode; /* of the database when it was opened */
 	bool in_use;
+	bool detached; /* in no hash chain */
 };
 
 enum { HASH_SIZE = 1024 };
@@ -75,7 +77,8 @@ static struct entry *lookup(const struct accounts *all, const struct user_id *id
 /* `e` is not among the idle ones. */
 static void drop(struct accounts *all, struct entry *e)
 {
-	SLIST_REMOVE(&all->hash[hash_of(&e->account.id)], e, entry, same_hash);
+	if (!e->detached)
+		SLIST_REMOVE(&all->hash[hash_of(&e->account.id)], e, entry, same_hash);
 	all->count--;
 	userdb_close(e->account.db);
 	close(e->account.lock);
@@ -114,13 +117,12 @@ static int path_of(const struct accounts *all, const struct user_id *id, const c
  */
 static int read_saved(const struct accounts *all, const struct user_id *id, struct slot_saved *out)
 {
-	char db[PATH_MAX], wal[PATH_MAX], sync[PATH_MAX];
+	char db[PATH_MAX], sync[PATH_MAX];
 	struct record record = { 0 };
 	struct stat st;
 
 	memset(out, 0, sizeof *out);
-	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "db.sqlite-wal", wal) < 0 ||
-	    path_of(all, id, "sync", sync) < 0)
+	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "sync", sync) < 0)
 		return -1;
 	if (stat(db, &st) < 0) {
 		if (errno != ENOENT) {
@@ -139,7 +141,7 @@ static int read_saved(const struct accounts *all, const struct user_id *id, stru
 		out->failed_since_ms = out->conflict ? 0 : record.failed_since_ms;
 		out->error = record.error;
 		out->dirty = record.failed_since_ms != 0 || record.spool_first != 0 ||
-			     wal_may_reach_beyond(wal, &record.position);
+			     wal_may_reach_beyond(db, &record.position);
 		return 0;
 	case RECORD_MISSING:
 		out->dirty = true;
@@ -262,6 +264,72 @@ enum account_result account_slot(struct accounts *all, const struct user_id *id,
 	return ACCOUNT_OK;
 }
 
+/* And has an object: what nobody has written to yet is not in the store, nor wanted there. */
+static bool is_in_step(const struct slot_view *v)
+{
+	return v->files == FILES_PRESENT && v->txid != 0 && !v->pushing && !v->conflict &&
+	       !slot_is_dirty(v) && v->failed_since_ms == 0;
+}
+
+static bool has_more_than(const struct record *r, const char *db_path)
+{
+	struct capture *rest = NULL;
+	struct userdb *u = NULL;
+	bool more = false;
+
+	if (userdb_open(db_path, USERDB_INTERNAL, NULL, &u) == USERDB_OK)
+		more = capture_begin(u, &r->position, &rest) == CAPTURE_PAGES;
+	capture_end(rest);
+	userdb_close(u);
+	return more;
+}
+
+/*
+ * The files leave a doubt when a transaction was rolled back after some of it
+ * had gone to the WAL.  Only then is SQLite asked.
+ */
+static bool has_more_than_recorded(const struct accounts *all, const struct user_id *id)
+{
+	char db[PATH_MAX], sync[PATH_MAX], path[PATH_MAX];
+	struct record record;
+	bool more = false;
+
+	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "sync", sync) < 0 ||
+	    path_of(all, id, "lock", path) < 0)
+		return false;
+	switch (record_read(sync, &record)) {
+	case RECORD_OK:
+		break;
+	case RECORD_MISSING:
+		return true;
+	case RECORD_FAILED:
+		return false;
+	}
+	if (!wal_may_reach_beyond(db, &record.position))
+		return false;
+	int lock = right_open(path);
+	if (lock >= 0 && right_claim(lock, RIGHT_FILES_SHARED))
+		more = has_more_than(&record, db);
+	if (lock >= 0)
+		close(lock);
+	return more;
+}
+
+bool account_was_written(struct accounts *all, const struct user_id *id, struct slot *slot)
+{
+	struct slot_view before, now;
+
+	slot_read(slot, &before);
+	if (!is_in_step(&before) || !has_more_than_recorded(all, id))
+		return false;
+	/* A push has changed what was read, unless none began and none ended. */
+	slot_read(slot, &now);
+	if (!is_in_step(&now) || now.ended != before.ended || !slot_is_of(slot, id))
+		return false;
+	slot_commit(slot);
+	return true;
+}
+
 static struct entry *new_entry(struct accounts *all, const struct user_id *id)
 {
 	char path[PATH_MAX];
@@ -307,6 +375,27 @@ static enum account_result open_database(struct accounts *all, struct entry *e)
 	return ACCOUNT_FAILED;
 }
 
+/* Rights to a lock file that was removed say nothing to those who have the next one. */
+static bool lock_is_in_place(const struct entry *e)
+{
+	struct stat st;
+
+	return fstat(e->account.lock, &st) == 0 && st.st_nlink > 0;
+}
+
+/* Whoever has removed a database while we run has made this user one who is to be pulled. */
+static enum account_result no_files(const struct user_id *id, struct slot *slot)
+{
+	struct slot_view v;
+
+	slot_read(slot, &v);
+	if (v.files == FILES_PRESENT && slot_is_of(slot, id)) {
+		log_error("account.lost_files", "user=%s", id->text);
+		slot_files_lost(slot);
+	}
+	return ACCOUNT_NO_FILES;
+}
+
 enum account_result account_open(struct accounts *all, const struct user_id *id,
 				 struct account **out)
 {
@@ -320,14 +409,14 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		keep_within(all, all->max_open - 1);
 		e = new_entry(all, id);
 		if (e == NULL)
-			return errno == ENOENT ? ACCOUNT_NO_FILES : ACCOUNT_FAILED;
+			return errno == ENOENT ? no_files(id, slot) : ACCOUNT_FAILED;
 	} else {
 		if (e->in_use)
 			return ACCOUNT_BUSY;
 		TAILQ_REMOVE(&all->idle, e, idle);
 	}
 	e->in_use = true;
-	if (!right_claim(e->account.lock, RIGHT_FILES_SHARED))
+	if (!right_claim(e->account.lock, RIGHT_FILES_SHARED) || !lock_is_in_place(e))
 		result = ACCOUNT_BUSY;
 	else if (table_find(all->table, id) != slot)
 		result = ACCOUNT_BUSY; /* somebody took the slot over meanwhile */
@@ -337,11 +426,29 @@ enum account_result account_open(struct accounts *all, const struct user_id *id,
 		result = open_database(all, e);
 	if (result != ACCOUNT_OK) {
 		account_close(all, &e->account, false);
-		return result;
+		return result == ACCOUNT_NO_FILES ? no_files(id, slot) : result;
 	}
 	e->account.slot = slot;
 	*out = &e->account;
 	return ACCOUNT_OK;
+}
+
+void account_detach(struct accounts *all, struct account *a)
+{
+	struct entry *e = (struct entry *)a;
+
+	assert(e->in_use && !e->detached);
+	SLIST_REMOVE(&all->hash[hash_of(&a->id)], e, entry, same_hash);
+	e->detached = true;
+}
+
+/* One that was detached comes back if the user has no other one by now. */
+static void attach(struct accounts *all, struct entry *e)
+{
+	if (!e->detached || lookup(all, &e->account.id) != NULL)
+		return;
+	SLIST_INSERT_HEAD(&all->hash[hash_of(&e->account.id)], e, same_hash);
+	e->detached = false;
 }
 
 void account_close(struct accounts *all, struct account *a, bool reusable)
@@ -349,6 +456,9 @@ void account_close(struct accounts *all, struct account *a, bool reusable)
 	struct entry *e = (struct entry *)a;
 
 	e->in_use = false;
+	if (reusable)
+		attach(all, e);
+	reusable = reusable && !e->detached;
 	if (!reusable) {
 		drop(all, e);
 		return;

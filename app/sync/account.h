@@ -50,8 +50,20 @@ void accounts_free(struct accounts *all);
  * FAILED.  Until account_open() the slot may change hands: see slot_is_of().
  */
 enum account_result account_slot(struct accounts *all, const struct user_id *id, struct slot **out);
+/*
+ * Compares a slot that is in step with the disk: somebody else's tool may have
+ * written to the database.  That counts as a commit; true: there is one.  A
+ * commit of ours that is just being counted may be taken for such a one, and
+ * costs a push that finds nothing.
+ */
+bool account_was_written(struct accounts *all, const struct user_id *id, struct slot *slot);
 enum account_result account_open(struct accounts *all, const struct user_id *id,
 				 struct account **out);
+/*
+ * The open account is no longer the user's one of this thread: account_open()
+ * opens another one beside it.  Both are closed with account_close().
+ */
+void account_detach(struct accounts *all, struct account *a);
 /* `reusable` false: the handle is closed, not cached. */
 void account_close(struct accounts *all, struct account *a, bool reusable);
 

@@ -41,6 +41,7 @@ struct apply {
 	struct task task; /* writes the object that is decoded */
 	struct spill_cursor cursor;
 	struct ltx_decoder *decoder; /* NULL: between two objects */
+	uint32_t npages; /* of the present object */
 	uint8_t *pages; /* a bit for each page that was in an object */
 	size_t pages_len;
 };
@@ -120,12 +121,29 @@ static bool fits(const struct apply *a, const struct ltx_header *h)
 {
 	const struct chain_link *link = present_link(a);
 
-	if (h->min_txid != link->min_txid || h->max_txid != link->max_txid)
-		return false;
-	return a->outcome.page_size == 0 || a->outcome.page_size == h->page_size;
+	return h->min_txid == link->min_txid && h->max_txid == link->max_txid;
+}
+
+/* Somebody has given the database another page size, and only all of it says how it is now. */
+static bool changes_page_size(const struct apply *a, const struct ltx_header *h)
+{
+	return a->outcome.page_size != 0 && a->outcome.page_size != h->page_size;
+}
+
+static bool is_every_page(const struct ltx_header *h, uint32_t npages)
+{
+	return npages + (h->commit >= ltx_lock_page(h->page_size) ? 1 : 0) == h->commit;
 }
 
 static bool write_slice(void *owner);
+
+static void begin_object(struct apply *a, const struct ltx_header *h)
+{
+	a->npages = 0;
+	if (changes_page_size(a, h) && a->pages != NULL)
+		memset(a->pages, 0, a->pages_len);
+	tasks_add(a->tasks, &a->task, write_slice, a);
+}
 
 /* The next object, if it is here already; else fetched() comes back to it. */
 static void go_on(struct apply *a)
@@ -140,9 +158,9 @@ static void go_on(struct apply *a)
 	if (h == NULL)
 		damaged(a, ltx_decoder_error(a->decoder));
 	else if (!fits(a, h))
-		damaged(a, "header does not fit the name or the object before");
+		damaged(a, "header does not fit the name");
 	else
-		tasks_add(a->tasks, &a->task, write_slice, a);
+		begin_object(a, h);
 }
 
 static enum apply_result from_request(const struct object_request *q)
@@ -206,6 +224,10 @@ static void finish_object(struct apply *a)
 	const struct ltx_header *h = ltx_decoder_header(a->decoder);
 	struct fetch *f = present_fetch(a);
 
+	if (changes_page_size(a, h) && !is_every_page(h, a->npages)) {
+		damaged(a, "other pages than those of the object before");
+		return;
+	}
 	/* Cuts off what a shrunken database no longer has. */
 	if (ftruncate(a->fd, (off_t)h->commit * h->page_size) < 0) {
 		disk_failed(a, "ftruncate");
@@ -239,6 +261,7 @@ static bool write_slice(void *owner)
 	for (unsigned n = 1; n % PAGES_BETWEEN_LOOKS != 0 || clock_mono_ms() < until; n++) {
 		switch (ltx_decode_page(a->decoder, &pgno, &page)) {
 		case LTX_PAGE:
+			a->npages++;
 			note_page(a, pgno);
 			if (file_write_all(a->fd, page, page_size,
 					   (uint64_t)(pgno - 1) * page_size) == 0)

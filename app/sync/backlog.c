@@ -1,9 +1,11 @@
 #include "sync/backlog.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "db/capture.h"
 #include "db/checkpoint.h"
+#include "state/slot.h"
 #include "sync/outgoing.h"
 #include "sync/spool.h"
 
@@ -64,9 +66,13 @@ void backlog_checkpoint(struct backlog *b)
 {
 	bool was_armed = b->record.position.armed;
 
-	if (b->record.position.frame < BACKLOG_CHECKPOINT_FRAMES)
+	if (b->record.position.frame < BACKLOG_CHECKPOINT_FRAMES ||
+	    !slot_want_lock(b->account->slot, clock_mono_ms()))
 		return;
-	switch (wal_checkpoint(b->account->db, b->db_path, &b->record.position, arm, b)) {
+	enum checkpoint_result result =
+		wal_checkpoint(b->account->db, b->db_path, &b->record.position, arm, b);
+	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
+	switch (result) {
 	case CHECKPOINT_DONE:
 		FAULT("push.after_checkpoint");
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, b->account->id.text,
@@ -144,9 +150,13 @@ static int forget_heavy_spool(struct backlog *b)
 
 void backlog_shorten(struct backlog *b)
 {
-	if (!b->recorded || forget_heavy_spool(b) < 0)
+	if (!b->recorded || forget_heavy_spool(b) < 0 ||
+	    !slot_want_lock(b->account->slot, clock_mono_ms()))
 		return;
-	if (wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b) == CHECKPOINT_LATER)
+	enum checkpoint_result result =
+		wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b);
+	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
+	if (result == CHECKPOINT_LATER)
 		disarm(b, false);
 	spool_keep_only(b->spool_dir, b->record.spool_first, b->record.spool_last);
 }

@@ -45,7 +45,6 @@ struct pull {
 	char dir[PATH_MAX];
 	char lock_path[PATH_MAX];
 	char db_path[PATH_MAX];
-	char wal_path[PATH_MAX];
 	char new_path[PATH_MAX];
 	char record_path[PATH_MAX];
 	char spool_dir[PATH_MAX];
@@ -107,7 +106,9 @@ static int install(struct pull *p, const struct restored *got)
 {
 	struct record record = {
 		.txid = got->txid,
-		.position = { .page_size = got->page_size, .npages = got->npages },
+		.position = { .page_size = got->page_size,
+			      .npages = got->npages,
+			      .file_ns = wal_file_ns(p->new_path) },
 	};
 
 	FAULT("pull.before_record");
@@ -231,7 +232,6 @@ static int set_paths(struct pull *p)
 	if (user_path(data, &p->id, "", p->dir, sizeof p->dir) < 0 ||
 	    user_path(data, &p->id, "lock", p->lock_path, sizeof p->lock_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite", p->db_path, sizeof p->db_path) < 0 ||
-	    user_path(data, &p->id, "db.sqlite-wal", p->wal_path, sizeof p->wal_path) < 0 ||
 	    user_path(data, &p->id, "db.sqlite.pull", p->new_path, sizeof p->new_path) < 0 ||
 	    user_path(data, &p->id, "sync", p->record_path, sizeof p->record_path) < 0 ||
 	    user_path(data, &p->id, "spool", p->spool_dir, sizeof p->spool_dir) < 0)
@@ -239,16 +239,23 @@ static int set_paths(struct pull *p)
 	return 0;
 }
 
-/* -1: another worker is at it. */
-static int claim(struct pull *p)
+enum claim_result {
+	CLAIM_OK,
+	CLAIM_BUSY, /* another worker is at it */
+	CLAIM_FAILED, /* the disk; already logged */
+};
+
+static enum claim_result claim(struct pull *p)
 {
 	if (set_paths(p) < 0 || file_make_dirs(p->dir, 0700) < 0)
-		return -1;
+		return CLAIM_FAILED;
 	p->lock = right_open(p->lock_path);
-	if (p->lock < 0 || !right_claim(p->lock, RIGHT_PUSH) ||
-	    !right_claim(p->lock, RIGHT_FILES) || !slot_is_of(p->slot, &p->id))
-		return -1;
-	return 0;
+	if (p->lock < 0)
+		return CLAIM_FAILED;
+	if (!right_claim(p->lock, RIGHT_PUSH) || !right_claim(p->lock, RIGHT_FILES) ||
+	    !slot_is_of(p->slot, &p->id))
+		return CLAIM_BUSY;
+	return CLAIM_OK;
 }
 
 static int begin(struct pull *p)
@@ -264,7 +271,7 @@ static int begin(struct pull *p)
 	return 0;
 }
 
-/* NULL: another worker is at it. */
+/* NULL: another worker is at it, or the disk has failed, which whoever waits is told. */
 static struct pull *pull_claim(struct sync *s, struct slot *slot)
 {
 	struct pull *p = alloc_zeroed(1, sizeof *p);
@@ -275,11 +282,16 @@ static struct pull *pull_claim(struct sync *s, struct slot *slot)
 	p->fd = -1;
 	p->began_ms = clock_mono_ms();
 	slot_id(slot, &p->id);
-	if (claim(p) < 0) {
+	enum claim_result claimed = claim(p);
+	if (claimed == CLAIM_BUSY) {
 		pull_free(p);
 		return NULL;
 	}
 	s->pulls++;
+	if (claimed == CLAIM_FAILED) {
+		pull_failed(p, ERROR_DISK);
+		return NULL;
+	}
 	slot_push_began(slot, s->mark, p->began_ms);
 	return p;
 }
@@ -326,7 +338,7 @@ void pull_forward(struct sync *s, struct slot *slot)
 	p->replaces = true;
 	slot_read(slot, &v);
 	if (slot_is_dirty(&v) || record_read(p->record_path, &record) != RECORD_OK ||
-	    wal_may_reach_beyond(p->wal_path, &record.position)) {
+	    wal_may_reach_beyond(p->db_path, &record.position)) {
 		slot_push_checked(slot);
 		slot_pull_ended(slot, clock_mono_ms());
 		p->sync->pulls--;

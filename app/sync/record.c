@@ -7,6 +7,7 @@
  *	page_size 4096
  *	pages 40
  *	armed 0
+ *	file_ns 0			with frame 0: when the database file was last changed
  *	spool 0 0
  *	pushed 90812		bytes, of all pushes there ever were
  *	gap 0
@@ -26,10 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	RECORD_MAX = 1024,
-	FILE_MAX = 65536, /* more is not even damaged */
-};
+enum { RECORD_MAX = 1024 };
 
 static const char layout[] = "holdfast-sync 1\n"
 			     "txid %" PRIu64 "\n"
@@ -39,6 +37,7 @@ static const char layout[] = "holdfast-sync 1\n"
 			     "page_size %" PRIu32 "\n"
 			     "pages %" PRIu32 "\n"
 			     "armed %d\n"
+			     "file_ns %" PRId64 "\n"
 			     "spool %" PRIu64 " %" PRIu64 "\n"
 			     "pushed %" PRIu64 "\n"
 			     "gap %d\n"
@@ -66,8 +65,8 @@ static size_t render(const struct record *r, char text[static RECORD_MAX])
 
 	int len = snprintf(text, RECORD_MAX, layout, r->txid, salt_to_word(p->salt), p->frame,
 			   p->sum[0], p->sum[1], p->page_size, p->npages, p->armed ? 1 : 0,
-			   r->spool_first, r->spool_last, r->pushed_bytes, r->gap ? 1 : 0,
-			   r->failed_since_ms, object_error_name[r->error]);
+			   p->file_ns, r->spool_first, r->spool_last, r->pushed_bytes,
+			   r->gap ? 1 : 0, r->failed_since_ms, object_error_name[r->error]);
 	uint64_t crc = crc64_update(0, text, (size_t)len);
 	len += snprintf(text + len, RECORD_MAX - (size_t)len, "crc %016" PRIx64 "\n", crc);
 	return (size_t)len;
@@ -101,17 +100,18 @@ static int parse(const char *text, struct record *out)
 
 	memset(out, 0, sizeof *out);
 	/* NOLINTBEGIN(cert-err34-c): is_exactly() finds every misread number. */
-	int fields = sscanf(text,
-			    "holdfast-sync 1\n"
-			    "txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
-			    "sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
-			    "\narmed %d\nspool %" SCNu64 " %" SCNu64 "\npushed %" SCNu64
-			    "\ngap %d\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
-			    &out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
-			    &p->npages, &armed, &out->spool_first, &out->spool_last,
-			    &out->pushed_bytes, &gap, &out->failed_since_ms, error);
+	int fields =
+		sscanf(text,
+		       "holdfast-sync 1\n"
+		       "txid %" SCNu64 "\nsalt %16" SCNx64 "\nframe %" SCNu32 "\n"
+		       "sum %8" SCNx32 " %8" SCNx32 "\npage_size %" SCNu32 "\npages %" SCNu32
+		       "\narmed %d\nfile_ns %" SCNd64 "\nspool %" SCNu64 " %" SCNu64
+		       "\npushed %" SCNu64 "\ngap %d\nfailed_since %" SCNd64 "\nerror %31[a-z]\n",
+		       &out->txid, &salt, &p->frame, &p->sum[0], &p->sum[1], &p->page_size,
+		       &p->npages, &armed, &p->file_ns, &out->spool_first, &out->spool_last,
+		       &out->pushed_bytes, &gap, &out->failed_since_ms, error);
 	/* NOLINTEND(cert-err34-c) */
-	if (fields != 14 || parse_error(error, &out->error) < 0)
+	if (fields != 15 || parse_error(error, &out->error) < 0)
 		return -1;
 	word_to_salt(salt, p->salt);
 	p->armed = armed != 0;
@@ -132,11 +132,14 @@ enum record_result record_read(const char *path, struct record *out)
 	struct buf text = BUF_INIT;
 	enum record_result result = RECORD_MISSING;
 
-	switch (file_read(path, FILE_MAX, &text)) {
+	switch (file_read(path, RECORD_MAX, &text)) {
 	case FILE_ABSENT:
 		break;
 	case FILE_FAILED:
 		result = RECORD_FAILED;
+		break;
+	case FILE_TOO_LONG:
+		log_error("record.damaged", "path=%s bytes=more", path);
 		break;
 	case FILE_OK:
 		if (parse(text.data, out) == 0 && is_exactly(out, &text))
@@ -145,6 +148,8 @@ enum record_result record_read(const char *path, struct record *out)
 			log_error("record.damaged", "path=%s bytes=%zu", path, text.len);
 		break;
 	}
+	if (result != RECORD_OK)
+		memset(out, 0, sizeof *out);
 	buf_release(&text);
 	return result;
 }

@@ -32,6 +32,7 @@ enum record_result {
 	RECORD_FAILED, /* the disk; already logged */
 };
 
+/* `out` is all zeros, a record that says nothing, if it is not RECORD_OK. */
 enum record_result record_read(const char *path, struct record *out);
 /* -1: already logged; what was there before still is. */
 int record_write(const char *path, const struct record *r);

@@ -60,11 +60,10 @@ void sweep_free(struct sweep *w)
 static bool in_doubt(const struct sweep *w, const struct user_id *id)
 {
 	const char *data = w->sync->config.data;
-	char db[PATH_MAX], wal[PATH_MAX], path[PATH_MAX];
+	char db[PATH_MAX], path[PATH_MAX];
 	struct record record = { 0 };
 
 	if (user_path(data, id, "db.sqlite", db, sizeof db) < 0 ||
-	    user_path(data, id, "db.sqlite-wal", wal, sizeof wal) < 0 ||
 	    user_path(data, id, "sync", path, sizeof path) < 0)
 		return false;
 	if (access(db, F_OK) < 0)
@@ -72,7 +71,7 @@ static bool in_doubt(const struct sweep *w, const struct user_id *id)
 	if (record_read(path, &record) != RECORD_OK || record.failed_since_ms != 0 ||
 	    record.spool_first != 0)
 		return true;
-	return wal_may_reach_beyond(wal, &record.position);
+	return wal_may_reach_beyond(db, &record.position);
 }
 
 static void look_at(struct sweep *w, const char *name)

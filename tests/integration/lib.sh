@@ -49,6 +49,8 @@ export HOLDFAST_RETRY_MIN_MS=200 HOLDFAST_RETRY_MAX_MS=2000
 stack=
 finished=
 proxy_pid=
+clock=
+clocked_program=()
 declare -A holdfast_pid nginx_pid port
 # Of the latest request:
 STATUS=000 MS=0 HEADERS='' BODY=''
@@ -94,7 +96,10 @@ clean_up() {
 	local status=$? pid
 
 	trap - EXIT
+	# Nobody may be reading what we say.
+	trap '' PIPE
 	set +e
+	[ -z "$clock" ] || rm -f "$clock"
 	[ -n "$stack" ] || exit "$status"
 	if [ -z "$finished" ]; then
 		[ "$status" != 0 ] || status=1
@@ -128,6 +133,57 @@ finish() {
 	finished=1
 	echo "ok $scenario"
 	exit 0
+}
+
+# skip WHY: this machine cannot run the scenario, and whoever reads the result is told.
+skip() {
+	echo "skip $scenario: $*"
+	exit 77
+}
+
+# Before start_stack: from here on the scenario can mount, and what it mounts goes
+# with it.  Without root it takes a user namespace.
+with_own_mounts() {
+	local way=(unshare --mount)
+
+	[ -z "${own_mounts:-}" ] || return 0
+	[ "$(id -u)" = 0 ] || way+=(--map-root-user)
+	"${way[@]}" mount -t tmpfs none /mnt 2>/dev/null || skip "mounting is not allowed"
+	exec env own_mounts=1 "${way[@]}" bash "$0"
+}
+
+# Before its program is started: the disk of the current host, of this size.
+mount_disk() {
+	mount -t tmpfs -o "size=$1,mode=0700" none "$(data)"
+}
+
+# All that is left of it.
+fill_disk() {
+	dd if=/dev/zero of="$(data)/ballast" bs=4k 2>/dev/null && fail "the disk has no end"
+	return 0
+}
+
+empty_disk() {
+	rm "$(data)/ballast"
+}
+
+# Before start_stack: what is started from then on has a wall clock of its own,
+# which set_clock moves, at once and for all processes; the monotonic one stays.
+with_own_clock() {
+	local library
+
+	library=$(find /usr/lib -name libfaketimeMT.so.1 2>/dev/null | head -n 1)
+	[ -n "$library" ] || fail "libfaketime is not installed"
+	clock=$(mktemp "${TMPDIR:-/tmp}/holdfast-clock.XXXXXX")
+	clocked_program=(env LD_PRELOAD="$library" FAKETIME_TIMESTAMP_FILE="$clock" FAKETIME_NO_CACHE=1
+		DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1)
+	set_clock +0
+}
+
+# set_clock OFFSET: +3600 is an hour ahead.  Replaced in one step, or a reader finds half of it.
+set_clock() {
+	echo "$1" >"$clock.new"
+	mv "$clock.new" "$clock"
 }
 
 # ---- waiting
@@ -340,7 +396,7 @@ holdfast() {
 	local environment
 
 	describe_environment
-	env "${environment[@]}" "$HOLDFAST" "$@"
+	env "${environment[@]}" "${clocked_program[@]}" "$HOLDFAST" "$@"
 }
 
 nginx_listens() {
@@ -377,7 +433,7 @@ start_holdfast() {
 	local environment
 
 	describe_environment
-	env "${environment[@]}" "$HOLDFAST" serve >>"$stack/$host/holdfast.log" 2>&1 &
+	env "${environment[@]}" "${clocked_program[@]}" "$HOLDFAST" serve >>"$stack/$host/holdfast.log" 2>&1 &
 	holdfast_pid[$host]=$!
 	wait_until 20 answers_health
 	process_ended "${holdfast_pid[$host]}" && fail "the program does not start"
@@ -583,6 +639,49 @@ query() {
 	execute "$1" "$2"
 	expect_status 200
 	jq -r '.result.rows[] | map(.value // .base64 // "" | tostring) | join("|")' "$BODY"
+}
+
+# ---- streams
+
+# stream_begin USER REQUESTS...: a new stream; its baton in BATON, '' when it is closed.
+# A request is SQL to be executed, or JSON.
+stream_begin() {
+	BATON=
+	stream_go_on "$@"
+}
+
+# stream_go_on USER REQUESTS...: the next requests of the stream of BATON.
+stream_go_on() {
+	local user=$1
+
+	shift
+	post "$user" /v3/pipeline "$(jq -cn --arg baton "$BATON" \
+		'{baton: (if $baton == "" then null else $baton end), requests: ($ARGS.positional |
+		map(if startswith("{") then fromjson else {type: "execute", stmt: {sql: .}} end))}' \
+		--args -- "$@")"
+	BATON=
+	[ "$STATUS" != 200 ] || BATON=$(jq -r '.baton // ""' "$BODY")
+}
+
+# shellcheck disable=SC2034
+close_stream='{"type":"close"}'
+
+# expect_result INDEX ROWS: of the latest pipeline, columns by |; for an error its code.
+expect_result() {
+	local seen
+
+	expect_status 200
+	seen=$(jq -r --argjson i "$1" '.results[$i] | if .type == "error" then .error.code else
+		(.response.result.rows // [])[] | map(.value // .base64 // "" | tostring) | join("|")
+		end' "$BODY")
+	[ "$seen" = "$2" ] || fail "result $1 is '$seen', want '$2'"
+}
+
+# expect_refused STATUS CODE: with an error as clients read it
+expect_refused() {
+	expect_status "$1"
+	expect_json .code "$2"
+	expect_header Content-Type application/json
 }
 
 # sequence USER SQL: several statements in one request, all of which must succeed.

@@ -38,9 +38,9 @@ export LITESTREAM_LOG_LEVEL=DEBUG
 export LITESTREAM_HYDRATION_ENABLED=true LITESTREAM_HYDRATION_PATH=$out
 
 # The restore runs beside the shell, which has to stay until it is complete.
-timeout 60 sqlite3 -cmd ".load $vfs" -cmd '.open file:x.db?vfs=litestream' :memory: \
+timeout 200 sqlite3 -cmd ".load $vfs" -cmd '.open file:x.db?vfs=litestream' :memory: \
 	'SELECT count(*) FROM sqlite_schema;' \
-	".shell for i in \$(seq 300); do grep -qE 'hydration (complete|failed)' '$work/vfs.log' && break; sleep 0.1; done" \
+	".shell for i in \$(seq 1800); do grep -qE 'hydration (complete|failed)' '$work/vfs.log' && break; sleep 0.1; done" \
 	>"$work/shell.log" 2>&1 || fail "the reader failed"
 [ -f "$out.meta" ] || fail "the restore did not complete"
 [ "$(cat "$out.meta")" = "$newest" ] || fail "restored to TXID $(cat "$out.meta"), want $newest"

@@ -1,16 +1,15 @@
 #!/bin/bash
-# Runs one of tests/clients/*.mjs against a stack of its own.
-#
-# The script gets HOLDFAST_URL, HOLDFAST_TOKEN and HOLDFAST_TOKEN_OTHER (two
-# users), and HOLDFAST_FAULTS, where the fault proxy takes its orders.  It is
-# done when it exits with 0.
+# Runs one of tests/clients/*.mjs against a stack of its own, see
+# tests/clients/lib/stack.mjs.  What comes out is TAP.  By hand: `make
+# build/plain_sqlite` first.
 script=$(realpath "$1")
 . "$(dirname "$0")/../integration/lib.sh"
 scenario=$(basename "$script" .mjs)
 
 start_stack
 status=0
-HOLDFAST_URL=$(url) HOLDFAST_TOKEN=$(token alice) HOLDFAST_TOKEN_OTHER=$(token bob) \
-	HOLDFAST_FAULTS=http://127.0.0.1:${control_port:-} "$node" "$script" || status=$?
+HOLDFAST_URL=$(url) HOLDFAST_KEY_FILE=$key_file HOLDFAST_FAULTS=http://127.0.0.1:$control_port \
+	PLAIN_SQLITE=$root/build/plain_sqlite SCRATCH=$stack/clients \
+	"$node" --test-reporter=tap --test-force-exit "$script" || status=$?
 [ "$status" = 0 ] || fail "status $status"
 finish

@@ -85,8 +85,11 @@ export async function list(endpoint, prefix) {
 	return keys;
 }
 
+// Once more on a dead connection: while half a gigabyte is written to a file,
+// the store closes the one that would be used next.
 export async function get(endpoint, key) {
-	const response = await expectOk(await request(endpoint, "GET", key));
+	const ask = () => request(endpoint, "GET", key);
+	const response = await expectOk(await ask().catch(ask));
 	return Buffer.from(await response.arrayBuffer());
 }
 

@@ -278,20 +278,6 @@ static void uploads_are_shared_among_the_workers(void **state)
 	}
 }
 
-static void variable_without_effect_is_accepted_but_not_silently(void **state)
-{
-	const char *const set[] = { "HOLDFAST_STREAM_IDLE_MS=600", "HOLDFAST_MAX_STREAMS=4", NULL };
-	struct buf said = BUF_INIT;
-	struct config c;
-
-	(void)state;
-	assert_int_equal(read_with(set, ALL, &c, &said), 0);
-	assert_string_equal(said.data, "HOLDFAST_STREAM_IDLE_MS: has no effect in this version\n"
-				       "HOLDFAST_MAX_STREAMS: has no effect in this version\n");
-	config_release(&c);
-	buf_release(&said);
-}
-
 static int read_with_secret_file(const char *content, size_t len, struct config *c,
 				 struct buf *said)
 {
@@ -376,7 +362,6 @@ int main(void)
 		cmocka_unit_test(sockets_are_one_without_a_place_for_their_number),
 		cmocka_unit_test(single_worker_has_a_single_socket),
 		cmocka_unit_test(uploads_are_shared_among_the_workers),
-		cmocka_unit_test(variable_without_effect_is_accepted_but_not_silently),
 		cmocka_unit_test(secret_is_read_from_its_file_without_the_final_newline),
 		cmocka_unit_test(secret_that_is_wrong_is_never_shown),
 		cmocka_unit_test(description_has_every_variable_of_the_defaults),

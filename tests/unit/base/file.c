@@ -92,7 +92,7 @@ static void file_of_max_bytes_is_read_and_one_more_is_refused(void **state)
 		assert_int_equal(file_read(path, lengths[i], &b), FILE_OK);
 		assert_int_equal(b.len, lengths[i]);
 		assert_string_equal(b.data, text);
-		assert_int_equal(file_read(path, lengths[i] - 1, &b), FILE_FAILED);
+		assert_int_equal(file_read(path, lengths[i] - 1, &b), FILE_TOO_LONG);
 	}
 	buf_release(&b);
 }

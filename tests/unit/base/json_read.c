@@ -164,6 +164,18 @@ static void malformed_text_is_refused_without_being_quoted(void **state)
 	assert_null(strstr(why, "secret"));
 }
 
+static void reason_says_where_the_text_goes_wrong(void **state)
+{
+	(void)state;
+	assert_refused("{\"a\":[1,2", "at byte 9");
+	assert_refused("{\"a\":", "at byte 5");
+	assert_refused("\"open", "at byte 5");
+	assert_refused("{\"a\":[1,x]}", "at byte 9");
+	assert_refused("{\"a\":1}}", "at byte 8");
+	assert_refused("[1,]", "at byte 4");
+	assert_refused("", "at byte 0");
+}
+
 static void every_truncation_of_a_document_is_refused(void **state)
 {
 	static const char text[] = "{\"a\":[1,-2.5e3,\"x\\u00e4\\ud83d\\ude00\xC3\xA4\",true,false,"
@@ -307,6 +319,7 @@ int main(void)
 		cmocka_unit_test(half_a_surrogate_pair_is_refused),
 		cmocka_unit_test(invalid_utf8_is_refused),
 		cmocka_unit_test(malformed_text_is_refused_without_being_quoted),
+		cmocka_unit_test(reason_says_where_the_text_goes_wrong),
 		cmocka_unit_test(every_truncation_of_a_document_is_refused),
 		cmocka_unit_test(depth_beyond_the_limit_is_refused),
 		cmocka_unit_test(a_million_open_brackets_are_refused_without_a_deep_stack),

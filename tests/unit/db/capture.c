@@ -409,7 +409,7 @@ static void phantom_commit_beyond_the_index_is_not_captured(void **state)
 	append_phantom_commit(f, &end);
 	expect_nothing_to_follow(&f->replica, f->u);
 	assert_int_equal(wal_position_at(f->u, end.salt, end.frame + 1, &found), CAPTURE_NOTHING);
-	assert_true(wal_may_reach_beyond(f->scratch.wal, &end));
+	assert_true(wal_may_reach_beyond(f->scratch.db, &end));
 	run_sql(f->writer, "INSERT INTO t VALUES(3, randomblob(5000))");
 	follow_and_compare(f);
 	assert_int_equal(number_of(f->u, "PRAGMA user_version"), 0);
@@ -486,7 +486,7 @@ static void frames_of_an_open_transaction_are_not_captured(void **state)
 	before = f->replica.at;
 	run_sql(f->writer, "PRAGMA cache_size=5; BEGIN;"
 			   "INSERT INTO t VALUES(3, randomblob(90000)); UPDATE t SET b = b || 'x'");
-	assert_true(wal_may_reach_beyond(f->scratch.wal, &before));
+	assert_true(wal_may_reach_beyond(f->scratch.db, &before));
 	expect_nothing_to_follow(&f->replica, f->u);
 	assert_int_equal(wal_present(f->u, &now), CAPTURE_PAGES);
 	assert_int_equal(now.frame, before.frame);

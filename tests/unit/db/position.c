@@ -2,6 +2,7 @@
 
 #include "db/replica.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 struct fixture {
@@ -12,7 +13,7 @@ struct fixture {
 
 static bool may_reach_beyond(const struct fixture *f)
 {
-	return wal_may_reach_beyond(f->scratch.wal, &f->at);
+	return wal_may_reach_beyond(f->scratch.db, &f->at);
 }
 
 static void commit_and_take_position(struct fixture *f)
@@ -71,10 +72,28 @@ static void empty_wal_is_beyond_only_where_one_should_be(void **state)
 		f->at.armed = false;
 		assert_true(may_reach_beyond(f));
 		f->at.armed = true;
-		assert_false(may_reach_beyond(f));
+		assert_true(may_reach_beyond(f));
 	}
-	f->at = (struct wal_position){ .page_size = 1024, .npages = 3 };
+	f->at = (struct wal_position){ .page_size = 1024,
+				       .npages = 3,
+				       .file_ns = wal_file_ns(f->scratch.db) };
 	assert_false(may_reach_beyond(f));
+}
+
+static void change_of_the_file_is_beyond_the_file_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1 } };
+
+	assert_int_equal(wal_present(f->u, &f->at), CAPTURE_PAGES);
+	assert_int_equal(f->at.frame, 0);
+	assert_false(may_reach_beyond(f));
+	assert_int_equal(utimensat(AT_FDCWD, f->scratch.db, times, 0), 0);
+	assert_true(may_reach_beyond(f));
+	assert_int_equal(wal_file_ns(f->scratch.db), 1000000000);
+	assert_int_equal(unlink(f->scratch.db), 0);
+	assert_int_equal(wal_file_ns(f->scratch.db), -1);
+	assert_true(may_reach_beyond(f));
 }
 
 static void any_commit_is_beyond_the_file_alone(void **state)
@@ -102,27 +121,40 @@ static void wal_started_over_is_beyond(void **state)
 	assert_true(may_reach_beyond(f));
 }
 
+/* What the one in between held is in the file, and was never captured. */
+static void wal_started_over_twice_is_beyond_without_a_frame(void **state)
+{
+	struct fixture *f = *state;
+
+	commit_and_take_position(f);
+	checkpoint_completely(f);
+	f->at.armed = true;
+	struct wal_position old = f->at;
+	commit_and_take_position(f);
+	assert_true(wal_salt_follows(old.salt, f->at.salt));
+	checkpoint_completely(f);
+	commit_and_take_position(f);
+	assert_false(wal_salt_follows(old.salt, f->at.salt));
+	f->at = old;
+	assert_int_equal(truncate(f->scratch.wal, 40), 0);
+	assert_true(may_reach_beyond(f));
+}
+
 /* A writer that died after the new header: the frames are those of the old WAL. */
 static void new_header_before_old_frames_is_beyond_only_when_not_armed(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t header[32];
-	FILE *wal;
 
 	commit_and_take_position(f);
 	checkpoint_completely(f);
 	struct wal_position old = f->at;
 	commit_and_take_position(f);
-	wal = fopen(f->scratch.wal, "r");
-	assert_int_equal(fread(header, sizeof header, 1, wal), 1);
+	FILE *wal = fopen(f->scratch.wal, "r+");
+	assert_int_equal(fseek(wal, 32 + 8, SEEK_SET), 0);
+	assert_int_equal(fwrite(old.salt, sizeof old.salt, 1, wal), 1);
 	assert_int_equal(fclose(wal), 0);
-	checkpoint_completely(f);
-	commit_and_take_position(f);
-	assert_memory_not_equal(old.salt, f->at.salt, 8);
 
-	wal = fopen(f->scratch.wal, "r+");
-	assert_int_equal(fwrite(header, sizeof header, 1, wal), 1);
-	assert_int_equal(fclose(wal), 0);
+	f->at = old;
 	f->at.armed = true;
 	assert_false(may_reach_beyond(f));
 	f->at.armed = false;
@@ -181,8 +213,10 @@ int main(void)
 		TEST(later_commit_is_beyond),
 		TEST(nothing_captured_yet_is_beyond),
 		TEST(empty_wal_is_beyond_only_where_one_should_be),
+		TEST(change_of_the_file_is_beyond_the_file_alone),
 		TEST(any_commit_is_beyond_the_file_alone),
 		TEST(wal_started_over_is_beyond),
+		TEST(wal_started_over_twice_is_beyond_without_a_frame),
 		TEST(new_header_before_old_frames_is_beyond_only_when_not_armed),
 		TEST(doubt_is_beyond),
 	};

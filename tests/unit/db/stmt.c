@@ -300,6 +300,24 @@ static void columns_follow_a_schema_that_changed_after_preparing(void **state)
 	userdb_close(other);
 }
 
+static void failed_write_to_a_full_text_table_keeps_no_snapshot(void **state)
+{
+	struct client *f = *state;
+	struct userdb *other = scratch_open(&f->scratch);
+
+	client_run(f, "CREATE VIRTUAL TABLE page USING fts5(body)");
+	client_run(f, "CREATE TABLE t(a)");
+	struct stmt *st =
+		client_prepare(f, "INSERT INTO page SELECT iif(value = 3, json('{'), value) "
+				  "FROM json_each('[1,2,3]')");
+	assert_int_equal(stmt_step(st, &f->e), STMT_FAILED);
+	stmt_free(st);
+	run_sql(other, "INSERT INTO t VALUES (1)");
+	assert_int_equal(client_run(f, "DELETE FROM t").affected, 1);
+	assert_false(sandbox_tainted(f->sandbox));
+	userdb_close(other);
+}
+
 static void statement_describes_itself(void **state)
 {
 	struct client *f = *state;
@@ -339,6 +357,7 @@ int main(void)
 		TEST(aborted_write_has_no_effect),
 		TEST(aborted_read_leaves_the_transaction_alone),
 		TEST(columns_follow_a_schema_that_changed_after_preparing),
+		TEST(failed_write_to_a_full_text_table_keeps_no_snapshot),
 		TEST(statement_describes_itself),
 	};
 

@@ -184,7 +184,7 @@ static void key_file_is_checked(void **state)
 	assert_non_null(strstr(why, "shorter than 32"));
 	memset(big, 'x', sizeof big);
 	assert_null(read_key(big, sizeof big, why, sizeof why));
-	assert_string_equal(why, "the file cannot be read");
+	assert_string_equal(why, "the file is too long to be a key");
 }
 
 static void secret_may_hold_any_byte(void **state)

@@ -18,6 +18,7 @@ static void user_routes_have_their_handlers(void **state)
 	} cases[] = {
 		{ "POST", "/v2/pipeline", serve_pipeline },
 		{ "POST", "/v3/pipeline", serve_pipeline },
+		{ "POST", "/v3/cursor", serve_cursor },
 		{ "POST", "/v1/execute", serve_execute },
 		{ "POST", "/v1/batch", serve_batch },
 		{ "GET", "/v1/sync", serve_sync_get },

@@ -195,7 +195,15 @@ static int run_server(void *arg)
 	if (f->full)
 		fill_table(t);
 	table_worker_born(t, 0, (uint32_t)getpid());
-	struct server *s = server_new(t, 0, NULL, f->listener, &config);
+	struct baton_key batons;
+	const struct server_place place = {
+		.listener = f->listener,
+		.handover = handover_new(1),
+		.batons = &batons,
+	};
+	if (place.handover == NULL || baton_key_make(&batons) < 0)
+		return 4;
+	struct server *s = server_new(t, NULL, &place, &config);
 	if (s == NULL)
 		return 3;
 	server_run(s, &stopping, &unblocked);
@@ -203,6 +211,7 @@ static int run_server(void *arg)
 		poll(NULL, 0, 1);
 	server_end(s);
 	server_free(s);
+	handover_free(place.handover);
 	table_free(t);
 	close(f->listener);
 	return 0;

@@ -542,6 +542,30 @@ static void racing_commits_and_pushes_lose_no_commit(void **state)
 	assert_false(slot_is_dirty(&v));
 }
 
+static void lock_is_wanted_only_from_a_writer_and_not_again_at_once(void **state)
+{
+	const struct fixture *f = *state;
+	struct slot *s = f->slot;
+
+	assert_true(slot_want_lock(s, 1000));
+	assert_false(slot_wants_lock(s, 1000));
+	slot_lock_wanted(s, false, 1000);
+	slot_set_writer(s, 7);
+	assert_false(slot_want_lock(s, 1001));
+	slot_clear_writer(s, 8);
+	assert_false(slot_want_lock(s, 1001));
+	slot_clear_writer(s, 7);
+	assert_true(slot_want_lock(s, 1001));
+	slot_set_writer(s, 7);
+	assert_true(slot_want_lock(s, 3000));
+	assert_true(slot_wants_lock(s, 3000));
+	/* Whoever wanted it may have died. */
+	assert_false(slot_wants_lock(s, 4000));
+	slot_lock_wanted(s, true, 3001);
+	assert_false(slot_wants_lock(s, 3001));
+	assert_true(slot_want_lock(s, 3002));
+}
+
 static void id_of_64_characters_comes_out_whole(void **state)
 {
 	const struct fixture *f = *state;
@@ -578,6 +602,7 @@ int main(void)
 		test_with_slot(hurry_brings_the_next_attempt_nearer_but_not_before_the_hold),
 		test_with_slot(hold_that_was_moved_on_stays_a_hold),
 		test_with_slot(racing_commits_and_pushes_lose_no_commit),
+		test_with_slot(lock_is_wanted_only_from_a_writer_and_not_again_at_once),
 		test_with_slot(id_of_64_characters_comes_out_whole),
 	};
 

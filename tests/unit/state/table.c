@@ -1461,6 +1461,75 @@ static void table_costs_disk_only_for_slots_in_use(void **state)
 
 #define test_with_table(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void streams_of_a_user_are_counted_over_all_living_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct slot *alice = add(f, "alice"), *bob = add(f, "bob");
+
+	table_worker_born(f->table, WORKER, 11);
+	table_worker_born(f->table, OTHER_WORKER, 12);
+	int first = table_stream_open(f->table, WORKER, alice);
+	assert_true(first >= 0);
+	assert_true(table_stream_open(f->table, WORKER, bob) >= 0);
+	assert_true(table_stream_open(f->table, OTHER_WORKER, alice) >= 0);
+	assert_int_equal(table_streams(f->table, alice), 2);
+	assert_int_equal(table_streams(f->table, bob), 1);
+	table_stream_close(f->table, WORKER, first);
+	assert_int_equal(table_streams(f->table, alice), 1);
+	table_worker_died(f->table, OTHER_WORKER);
+	table_worker_born(f->table, OTHER_WORKER, 13);
+	assert_int_equal(table_streams(f->table, alice), 0);
+	assert_int_equal(table_streams(f->table, bob), 1);
+}
+
+static void worker_that_leaves_or_is_of_another_party_is_offered_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(table_worker_staying(f->table, 9), -1);
+	table_worker_joins(f->table, WORKER, 9);
+	table_worker_joins(f->table, OTHER_WORKER, 9);
+	assert_int_equal(table_worker_staying(f->table, 7), -1);
+	assert_true(table_worker_is_in(f->table, WORKER, 9));
+	assert_int_equal(table_worker_staying(f->table, 9), WORKER);
+	table_worker_leaves(f->table, WORKER);
+	assert_true(table_worker_is_in(f->table, WORKER, 9));
+	assert_int_equal(table_worker_staying(f->table, 9), OTHER_WORKER);
+	table_worker_died(f->table, OTHER_WORKER);
+	assert_int_equal(table_worker_staying(f->table, 9), -1);
+}
+
+static void worker_opens_no_more_streams_than_there_is_room_for(void **state)
+{
+	struct fixture *f = *state;
+	struct slot *alice = add(f, "alice");
+
+	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
+		assert_true(table_stream_open(f->table, WORKER, alice) >= 0);
+	assert_int_equal(table_stream_open(f->table, WORKER, alice), -1);
+	table_stream_close(f->table, WORKER, 5);
+	assert_int_equal(table_stream_open(f->table, WORKER, alice), 5);
+}
+
+static void writer_is_cleared_by_itself_only_and_dies_with_its_worker(void **state)
+{
+	struct fixture *f = *state;
+	struct slot *alice = add(f, "alice");
+	uint64_t mine = table_worker_mark(f->table, WORKER);
+	uint64_t other = table_worker_mark(f->table, OTHER_WORKER);
+
+	assert_false(table_mark_lives(f->table, slot_writer(alice)));
+	slot_set_writer(alice, mine);
+	slot_clear_writer(alice, other);
+	assert_true(slot_writer(alice) == mine);
+	assert_true(table_mark_lives(f->table, mine));
+	assert_int_equal(table_mark_worker(mine), WORKER);
+	table_worker_died(f->table, WORKER);
+	assert_false(table_mark_lives(f->table, slot_writer(alice)));
+	slot_clear_writer(alice, mine);
+	assert_true(slot_writer(alice) == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1490,6 +1559,10 @@ int main(void)
 		test_with_table(pusher_that_was_killed_is_not_living),
 		test_with_table(marks_of_workers_and_of_their_lives_all_differ),
 		test_with_table(worker_is_known_from_birth_to_death),
+		test_with_table(streams_of_a_user_are_counted_over_all_living_workers),
+		test_with_table(worker_that_leaves_or_is_of_another_party_is_offered_nothing),
+		test_with_table(worker_opens_no_more_streams_than_there_is_room_for),
+		test_with_table(writer_is_cleared_by_itself_only_and_dies_with_its_worker),
 		test_with_table(other_program_sees_the_table_of_a_living_maker),
 		test_with_table(table_of_a_killed_maker_is_refused),
 		test_with_table(table_lives_as_long_as_a_child_of_its_maker),

@@ -870,6 +870,16 @@ static void silence_is_noticed_in_time(void **state)
 			SILENCE_MS + SLACK_MS);
 }
 
+static void silence_over_a_large_body_may_take_longer(void **state)
+{
+	static const struct reply silent = { SILENT, "" };
+	const size_t len = 32 << 20;
+
+	(void)state;
+	assert_in_range(time_of(OBJECT_CREATE, &silent, len, OBJECT_UNKNOWN), SILENCE_MS + 1000,
+			10 * 1000);
+}
+
 static void slow_but_steady_is_no_silence(void **state)
 {
 	static const struct reply reader = { SLOW_READER, OK_EMPTY };
@@ -1126,6 +1136,7 @@ int main(void)
 		cmocka_unit_test(refusal_that_does_not_wait_for_the_body_is_heard),
 		cmocka_unit_test(page_that_fails_fails_the_list),
 		cmocka_unit_test(silence_is_noticed_in_time),
+		cmocka_unit_test(silence_over_a_large_body_may_take_longer),
 		cmocka_unit_test(slow_but_steady_is_no_silence),
 		cmocka_unit_test(queue_that_drains_is_no_silence),
 		cmocka_unit_test(server_that_is_not_there_may_be_tried_later),

@@ -105,10 +105,13 @@ static void write_record(const struct fixture *f, const struct user_id *id, cons
 /* A user whose empty database is in step with the store. */
 static struct user_id make_user(const struct fixture *f, const char *text, uint64_t txid)
 {
-	const struct record r = { .txid = txid, .position = { .page_size = 4096, .npages = 1 } };
+	struct record r = { .txid = txid, .position = { .page_size = 4096, .npages = 1 } };
 	struct user_id id = id_of(text);
+	char path[FOLDER_FILE_MAX];
 
 	make_database(f, &id);
+	path_of(f, &id, "db.sqlite", path);
+	r.position.file_ns = wal_file_ns(path);
 	write_record(f, &id, &r);
 	return id;
 }
@@ -385,6 +388,46 @@ static void shared_right_is_held_from_open_to_close(void **state)
 		right_release(lock, RIGHT_FILES);
 	}
 	close(lock);
+}
+
+static void detached_handle_leaves_the_user_another_one_and_holds_the_right(void **state)
+{
+	const struct fixture *f = *state;
+	struct user_id id = make_user(f, "alice", 1);
+	struct account *kept = open_account(f, &id);
+	char path[FOLDER_FILE_MAX];
+
+	path_of(f, &id, "lock", path);
+	int lock = right_open(path);
+	account_detach(f->accounts, kept);
+	struct account *other = open_account(f, &id);
+	assert_ptr_not_equal(other, kept);
+	run_sql(kept->db, "BEGIN; SELECT * FROM sqlite_schema");
+	account_close(f->accounts, other, true);
+	assert_false(right_claim(lock, RIGHT_FILES));
+	run_sql(kept->db, "COMMIT");
+	/* There is another one by now, so it is not needed any more. */
+	account_close(f->accounts, kept, true);
+	assert_true(right_claim(lock, RIGHT_FILES));
+	right_release(lock, RIGHT_FILES);
+	assert_ptr_equal(open_account(f, &id), other);
+	account_close(f->accounts, other, false);
+	assert_int_equal(count_open("/db.sqlite"), 0);
+	close(lock);
+}
+
+static void detached_handle_comes_back_if_there_is_no_other(void **state)
+{
+	const struct fixture *f = *state;
+	struct user_id id = make_user(f, "alice", 1);
+	struct account *a = open_account(f, &id);
+
+	account_detach(f->accounts, a);
+	account_close(f->accounts, a, true);
+	assert_ptr_equal(open_account(f, &id), a);
+	account_detach(f->accounts, a);
+	account_close(f->accounts, a, false);
+	assert_int_equal(count_open("/db.sqlite"), 0);
 }
 
 static void least_recently_used_handle_is_closed_first(void **state)
@@ -844,6 +887,8 @@ int main(void)
 		test_with_accounts(disk_is_read_once_for_each_user),
 		test_with_accounts(handle_is_kept_between_two_requests),
 		test_with_accounts(shared_right_is_held_from_open_to_close),
+		test_with_accounts(detached_handle_leaves_the_user_another_one_and_holds_the_right),
+		test_with_accounts(detached_handle_comes_back_if_there_is_no_other),
 		test_with_accounts(least_recently_used_handle_is_closed_first),
 		test_with_accounts(handles_in_use_are_never_closed_for_others),
 		test_with_accounts(cache_is_within_its_bound_when_all_are_closed_again),

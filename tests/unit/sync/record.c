@@ -29,7 +29,10 @@ static const struct record records[] = {
 	},
 	{
 		.txid = 1,
-		.position = { .salt = { 0x80 }, .sum = { 1, 0 }, .page_size = 65536 },
+		.position = { .salt = { 0x80 },
+			      .sum = { 1, 0 },
+			      .page_size = 65536,
+			      .file_ns = 1700000000123456789 },
 		.pushed_bytes = UINT64_MAX,
 		.gap = true,
 		.failed_since_ms = INT64_MIN,
@@ -46,7 +49,7 @@ static bool is_equal(const struct record *a, const struct record *b)
 	return a->txid == b->txid && memcmp(p->salt, q->salt, sizeof p->salt) == 0 &&
 	       p->frame == q->frame && p->sum[0] == q->sum[0] && p->sum[1] == q->sum[1] &&
 	       p->page_size == q->page_size && p->npages == q->npages && p->armed == q->armed &&
-	       a->pushed_bytes == b->pushed_bytes && a->gap == b->gap &&
+	       p->file_ns == q->file_ns && a->pushed_bytes == b->pushed_bytes && a->gap == b->gap &&
 	       a->failed_since_ms == b->failed_since_ms && a->error == b->error;
 }
 
@@ -158,8 +161,11 @@ static void damage_was_read(struct damage *d, const char *path, const struct rec
 {
 	struct record got;
 
+	memset(&got, 0xee, sizeof got);
 	switch (record_read(path, &got)) {
 	case RECORD_MISSING:
+		if (!is_equal(&got, &records[0]))
+			fail_msg("what is damaged at %zu is handed out", at);
 		return;
 	case RECORD_OK:
 		*(is_equal(&got, before) ? &d->taken : &d->lies) += 1;

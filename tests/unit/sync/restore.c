@@ -586,14 +586,40 @@ static void object_under_the_name_of_another_is_damage(void **state)
 	free(m.bytes);
 }
 
-static void page_size_that_changes_on_the_way_is_damage(void **state)
+static void page_size_that_changes_with_every_page_is_restored(void **state)
 {
+	const struct fixture *f = *state;
+	static const bool page_2[PAGES_MAX] = { false, true };
+	struct image m = image_new(1024);
+	struct buf whole, next;
+	char path[FOLDER_FILE_MAX];
+
+	push_history(f, 2);
+	m.npages = 3;
+	whole = encode(&m, 3, 3, NULL);
+	path_of(f, CHAIN_PUSH_LEVEL, 3, 3, path);
+	put_bytes(path, whole.data, whole.len);
+	fill_page(&m, 2, 7);
+	next = encode(&m, 4, 4, page_2);
+	path_of(f, CHAIN_PUSH_LEVEL, 4, 4, path);
+	put_bytes(path, next.data, next.len);
+	struct restored got = restore(f, 0);
+	expect_image(f, &got, &m);
+	assert_int_equal(got.txid, 4);
+	buf_release(&whole);
+	buf_release(&next);
+	free(m.bytes);
+}
+
+static void page_size_that_changes_with_some_pages_is_damage(void **state)
+{
+	static const bool all_but_3[PAGES_MAX] = { true, true, false, true };
 	const struct fixture *f = *state;
 	struct image m = image_new(1024);
 
 	push_history(f, 3);
 	m.npages = 4;
-	struct buf other = encode(&m, 3, 3, NULL);
+	struct buf other = encode(&m, 3, 3, all_but_3);
 	expect_damage_of(f, 3, &other, "another page size", 0);
 	buf_release(&other);
 	free(m.bytes);
@@ -735,7 +761,8 @@ int main(void)
 		test_with_store(object_that_goes_after_it_was_listed_is_damage),
 		test_with_store(object_with_any_damage_is_never_restored),
 		test_with_store(object_under_the_name_of_another_is_damage),
-		test_with_store(page_size_that_changes_on_the_way_is_damage),
+		test_with_store(page_size_that_changes_with_every_page_is_restored),
+		test_with_store(page_size_that_changes_with_some_pages_is_damage),
 		test_with_store(file_that_cannot_be_written_is_no_fault_of_the_store),
 		test_with_store(restore_freed_under_way_never_calls_back),
 		test_with_store(restore_freed_just_before_its_store_leaves_nothing_behind),
