@@ -82,7 +82,8 @@ static void say_key(const struct jwks_found *f)
 	char type[JWK_TYPE_MAX];
 
 	if (f->key == NULL) {
-		(void)printf("skipped %-13s kid=%s %s: %s\n", "key", f->kid, f->path, f->why);
+		(void)printf("skipped %-13s %s%s%s%s: %s\n", "key", f->kid[0] ? "kid=" : "", f->kid,
+			     f->kid[0] ? ", " : "", f->path, f->why);
 		return;
 	}
 	jwk_describe(f->key, type);

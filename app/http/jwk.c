@@ -153,8 +153,8 @@ static int find_algorithm(const EVP_PKEY *pair, enum jwk_algorithm *out, char *w
 static bool is_sound(EVP_PKEY *pair, bool is_private)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pair, NULL);
-	bool sound = ctx != NULL &&
-		     (is_private ? EVP_PKEY_check(ctx) : EVP_PKEY_public_check(ctx)) == 1;
+	bool sound =
+		ctx != NULL && (is_private ? EVP_PKEY_check(ctx) : EVP_PKEY_public_check(ctx)) == 1;
 
 	EVP_PKEY_CTX_free(ctx);
 	return sound;

@@ -107,7 +107,7 @@ static int add_jwks(const struct reading *r, const struct buf *text)
 		return fail(r, what);
 	}
 	int result = add_members(r, json_root(doc));
-	json_free(doc);
+	json_wipe_free(doc);
 	return result;
 }
 

@@ -88,7 +88,7 @@ grep ' key ' "$stack/check" >"$stack/keys"
 diff - "$stack/keys" <<-END || fail "check does not list the keys"
 	ok      key           ES256, EC P-256, kid=2026-02, $stack/more
 	ok      key           HS256, secret, kid=backend, $stack/more
-	skipped key           kid=later $stack/more: its kty is none of oct, OKP, EC and RSA
+	skipped key           kid=later, $stack/more: its kty is none of oct, OKP, EC and RSA
 	ok      key           EdDSA, Ed25519, $stack/ed.pub.pem
 END
 ! grep -qF "$(jq -r .k "$stack/shared.jwk")" "$stack/check" "$stack/here/holdfast.log" ||
