@@ -157,9 +157,10 @@ mount_disk() {
 	mount -t tmpfs -o "size=$1,mode=0700" none "$(data)"
 }
 
-# All that is left of it.
+# All that is left of it; again, if files without a name have gone since.
 fill_disk() {
-	dd if=/dev/zero of="$(data)/ballast" bs=4k 2>/dev/null && fail "the disk has no end"
+	dd if=/dev/zero of="$(data)/ballast" bs=4k oflag=append conv=notrunc 2>/dev/null &&
+		fail "the disk has no end"
 	return 0
 }
 
