@@ -100,12 +100,15 @@ $(B)/plain_sqlite: tests/clients/plain_sqlite.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LINK) $(LDFLAGS) -o $@ $< -lsqlite3
 
-# A fuzzer per parser: tests/fuzz/<layer>_<name>.c, FUZZ_S seconds each.
+# A fuzzer per parser: tests/fuzz/<layer>_<name>.c, FUZZ_S seconds each, linked with what
+# it needs of the layer, and base.
 FUZZ_S ?= 60
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
-fuzz_src = tests/fuzz/$(1).c $(wildcard app/$(firstword $(subst _, ,$(1)))/*.c app/base/*.c)
+needs_http_jwks = app/http/jwk.c
+needs_http_jwt = app/http/jwk.c app/http/jws.c app/http/jwt.c app/state/user.c
+needs_ltx_decode = $(wildcard app/ltx/*.c)
 
-$(FUZZ): build/fuzz/%: $$(call fuzz_src,%)
+$(FUZZ): build/fuzz/%: tests/fuzz/%.c $$(needs_$$*) $(wildcard app/base/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
 	$(Q)clang $(CSTD) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

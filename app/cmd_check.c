@@ -8,7 +8,7 @@
 #include "cmd.h"
 
 #include "config.h"
-#include "http/jwt.h"
+#include "http/jwks.h"
 #include "store/object.h"
 #include "variable.h"
 
@@ -77,19 +77,33 @@ static bool check_directories(const struct config *c)
 	return check_dir("sockets", sockets) && data;
 }
 
-static bool check_key(const struct config *c)
+static void say_key(const struct jwks_found *f)
 {
-	char why[256];
+	char type[JWK_TYPE_MAX];
+
+	if (f->key == NULL) {
+		(void)printf("skipped %-13s %s%s%s%s: %s\n", "key", f->kid[0] ? "kid=" : "", f->kid,
+			     f->kid[0] ? ", " : "", f->path, f->why);
+		return;
+	}
+	jwk_describe(f->key, type);
+	(void)printf("ok      %-13s %s, %s%s%s, %s\n", "key",
+		     jwk_algorithm_name[jwk_algorithm(f->key)], type, f->kid[0] ? ", kid=" : "",
+		     f->kid, f->path);
+}
+
+static bool check_keys(const struct config *c)
+{
+	char why[JWKS_WHY_MAX];
 
 	if (c->server.auth == AUTH_REMOTE_USER) {
 		say_ok("key", "none needed: nginx says who asks");
 		return true;
 	}
-	struct jwt_key *key = jwt_key_read(c->jwt_key_file, why, sizeof why);
-	if (key == NULL)
+	struct jwks *keys = jwks_read(c->jwt_key_files, say_key, why);
+	if (keys == NULL)
 		return say_failed("key", why, "see HOLDFAST_JWT_KEY_FILE");
-	jwt_key_free(key);
-	say_ok("key", c->jwt_key_file);
+	jwks_free(keys);
 	return true;
 }
 
@@ -300,7 +314,7 @@ int cmd_check(int argc, char **argv)
 	log_init(c.log, "check");
 	say_ok("configuration", "complete");
 	bool good = check_directories(&c);
-	good = check_key(&c) && good;
+	good = check_keys(&c) && good;
 	good = check_store(&c, probe) && good;
 	config_release(&c);
 	return good ? CMD_OK : CMD_FAILED;

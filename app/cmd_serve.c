@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "config.h"
-#include "http/jwt.h"
+#include "http/jwks.h"
 #include "state/node.h"
 #include "store/object.h"
 
@@ -112,21 +112,6 @@ static int serve_on(struct config *c, int fd)
 	return result;
 }
 
-static int try_key(const struct config *c)
-{
-	char why[256];
-
-	if (c->server.auth != AUTH_JWT)
-		return 0;
-	struct jwt_key *key = jwt_key_read(c->jwt_key_file, why, sizeof why);
-	if (key == NULL) {
-		log_error("jwt_key.refused", "path=%s why=\"%s\"", c->jwt_key_file, why);
-		return -1;
-	}
-	jwt_key_free(key);
-	return 0;
-}
-
 static int try_store(const struct config *c)
 {
 	char why[256];
@@ -145,9 +130,7 @@ static int try_takeover(const struct config *c, int fd)
 {
 	struct takeover before;
 
-	if (read_takeover(c, fd, &before) < 0 || try_key(c) < 0)
-		return -1;
-	return try_store(c);
+	return read_takeover(c, fd, &before) < 0 ? -1 : try_store(c);
 }
 
 static int parse_descriptor(const char *text)
@@ -179,11 +162,30 @@ static int parse_arguments(int argc, char **argv, enum serve_mode *mode, int *fd
 	return -1;
 }
 
-static int serve(struct config *c, enum serve_mode mode, int fd)
+static void log_skipped(const struct jwks_found *f)
 {
-	raise_descriptor_limit();
-	if (forbid_dumps() < 0)
-		return -1;
+	if (f->key == NULL)
+		log_warn("jwt_key.skipped", "path=%s kid=\"%s\" why=\"%s\"", f->path, f->kid,
+			 f->why);
+}
+
+/* Before the first fork: all workers have the same ones, whatever becomes of the files. */
+static int read_keys(const struct config *c, struct jwks **out)
+{
+	char why[JWKS_WHY_MAX];
+
+	*out = NULL;
+	if (c->server.auth != AUTH_JWT)
+		return 0;
+	*out = jwks_read(c->jwt_key_files, log_skipped, why);
+	if (*out != NULL)
+		return 0;
+	log_error("jwt_key.refused", "why=\"%s\"", why);
+	return -1;
+}
+
+static int run(struct config *c, enum serve_mode mode, int fd)
+{
 	switch (mode) {
 	case SERVE_AFRESH:
 		return serve_afresh(c);
@@ -193,6 +195,19 @@ static int serve(struct config *c, enum serve_mode mode, int fd)
 		return try_takeover(c, fd);
 	}
 	abort();
+}
+
+static int serve(struct config *c, enum serve_mode mode, int fd)
+{
+	struct jwks *keys;
+
+	raise_descriptor_limit();
+	if (forbid_dumps() < 0 || read_keys(c, &keys) < 0)
+		return -1;
+	c->server.jwt.keys = keys;
+	int result = run(c, mode, fd);
+	jwks_free(keys);
+	return result;
 }
 
 int cmd_serve(int argc, char **argv)

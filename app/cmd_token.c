@@ -71,24 +71,26 @@ static int parse_arguments(int argc, char **argv, struct jwt_claims *claims, int
 	return user == NULL ? -1 : parse_user(user, &claims->user);
 }
 
-static int print_token(const char *key_file, const struct jwt_claims *claims, int64_t now_s)
+static int print_token(const struct config *c, const struct jwt_claims *claims, int64_t now_s)
 {
-	char why[256];
+	struct jwt_rules rules = c->server.jwt;
+	char why[JWKS_WHY_MAX];
 	struct buf token = BUF_INIT;
 	int result = CMD_FAILED;
-	struct jwt_key *key = jwt_key_read(key_file, why, sizeof why);
+	struct jwks *keys = jwks_read(c->jwt_key_files, NULL, why);
 
-	if (key == NULL) {
+	if (keys == NULL) {
 		(void)fprintf(stderr, "holdfast: HOLDFAST_JWT_KEY_FILE: %s\n", why);
 		return CMD_FAILED;
 	}
-	if (jwt_sign(key, claims, now_s, &token) < 0)
+	rules.keys = keys;
+	if (jwt_sign(&rules, claims, now_s, &token) < 0)
 		(void)fprintf(stderr, "holdfast: HOLDFAST_JWT_KEY_FILE: "
 				      "a public key can verify tokens but not make them\n");
 	else if (printf("%s\n", token.data) > 0 && fflush(stdout) == 0)
 		result = CMD_OK;
 	buf_release(&token);
-	jwt_key_free(key);
+	jwks_free(keys);
 	return result;
 }
 
@@ -104,7 +106,7 @@ int cmd_token(int argc, char **argv)
 	if (config_load(CONFIG_KEY, &c) < 0)
 		return CMD_USAGE;
 	claims.expires_s = now_s + ttl_s;
-	int result = print_token(c.jwt_key_file, &claims, now_s);
+	int result = print_token(&c, &claims, now_s);
 	config_release(&c);
 	return result;
 }

@@ -168,7 +168,11 @@ static struct server_config make_server(const struct config *c, const struct set
 	return (struct server_config){
 		.data = c->data,
 		.auth = (enum auth_mode)set[VARIABLE_AUTH].number,
-		.jwt_key_file = c->jwt_key_file,
+		.jwt = {
+			.audience = c->jwt_audience,
+			.issuer = c->jwt_issuer,
+			.leeway_s = set[VARIABLE_JWT_LEEWAY_S].number,
+		},
 		.limits = {
 			.max_db_bytes = set[VARIABLE_MAX_DB_BYTES].number,
 			.max_result_bytes = set[VARIABLE_MAX_RESULT_BYTES].number,
@@ -221,7 +225,9 @@ static void hand_over(struct setting set[static VARIABLE_COUNT], struct config *
 	out->table = table_path(set[VARIABLE_SOCKET].text);
 	out->data = taken(&set[VARIABLE_DATA]);
 	out->socket = taken(&set[VARIABLE_SOCKET]);
-	out->jwt_key_file = taken(&set[VARIABLE_JWT_KEY_FILE]);
+	out->jwt_key_files = taken(&set[VARIABLE_JWT_KEY_FILE]);
+	out->jwt_audience = taken(&set[VARIABLE_JWT_AUDIENCE]);
+	out->jwt_issuer = taken(&set[VARIABLE_JWT_ISSUER]);
 	out->log = (enum log_level)set[VARIABLE_LOG].number;
 	out->pool = (struct pool_config){
 		.socket = out->socket,
@@ -265,7 +271,9 @@ void config_release(struct config *c)
 	free(c->data);
 	free(c->socket);
 	free(c->table);
-	free(c->jwt_key_file);
+	free(c->jwt_key_files);
+	free(c->jwt_audience);
+	free(c->jwt_issuer);
 	free(c->sync.store.url);
 	free(c->sync.store.endpoint);
 	free(c->sync.store.region);

@@ -22,11 +22,13 @@ struct config {
 	char *data;
 	char *socket;
 	char *table;
-	char *jwt_key_file;
+	char *jwt_key_files; /* with ':' between them */
+	char *jwt_audience;
+	char *jwt_issuer;
 
 	enum log_level log;
 	struct pool_config pool;
-	struct server_config server;
+	struct server_config server; /* server.jwt.keys is not configuration: see http/jwks.h */
 	struct sync_config sync; /* sync.node is not configuration: see state/node.h */
 };
 

@@ -29,6 +29,7 @@ enum kind {
 	KIND_COUNT,
 	KIND_TEXT,
 	KIND_PATH,
+	KIND_PATHS, /* with ':' between them */
 	KIND_CHOICE,
 	KIND_SECRET,
 };
@@ -128,9 +129,30 @@ static const struct variable variables[VARIABLE_COUNT] = {
 	},
 	[VARIABLE_JWT_KEY_FILE] = {
 		.name = "HOLDFAST_JWT_KEY_FILE",
-		.kind = KIND_PATH,
+		.kind = KIND_PATHS,
 		.shown = "required for jwt",
-		.meaning = "PEM key, or a raw secret of at least 32 bytes",
+		.meaning = "PEM key, JWKS, or a raw secret of at least 32 bytes; "
+			   "several files with ':' between them",
+	},
+	[VARIABLE_JWT_AUDIENCE] = {
+		.name = "HOLDFAST_JWT_AUDIENCE",
+		.kind = KIND_TEXT,
+		.shown = "default any",
+		.meaning = "what a token's aud must be or contain",
+	},
+	[VARIABLE_JWT_ISSUER] = {
+		.name = "HOLDFAST_JWT_ISSUER",
+		.kind = KIND_TEXT,
+		.shown = "default any",
+		.meaning = "what a token's iss must be",
+	},
+	[VARIABLE_JWT_LEEWAY_S] = {
+		.name = "HOLDFAST_JWT_LEEWAY_S",
+		.kind = KIND_SECONDS,
+		.standard = "30",
+		.min = 0,
+		.max = 300,
+		.meaning = "how far the clock that a token's exp and nbf come from may be off",
 	},
 	[VARIABLE_WORKERS] = {
 		.name = "HOLDFAST_WORKERS",
@@ -355,8 +377,9 @@ static int64_t suffix_factor(const char *suffix)
 }
 
 static const char *const kind_unit[] = {
-	[KIND_MS] = "ms", [KIND_SECONDS] = "s", [KIND_BYTES] = "bytes", [KIND_COUNT] = "",
-	[KIND_TEXT] = "", [KIND_PATH] = "",	[KIND_CHOICE] = "",	[KIND_SECRET] = "",
+	[KIND_MS] = "ms",  [KIND_SECONDS] = "s", [KIND_BYTES] = "bytes",
+	[KIND_COUNT] = "", [KIND_TEXT] = "",	 [KIND_PATH] = "",
+	[KIND_PATHS] = "", [KIND_CHOICE] = "",	 [KIND_SECRET] = "",
 };
 
 static void add_range(struct buf *out, const struct variable *v)
@@ -414,6 +437,16 @@ static int parse_choice(const struct variable *v, const char *text, struct setti
 	return -1;
 }
 
+static bool are_paths(const char *text)
+{
+	for (; *text == '/'; text++) {
+		text = strchrnul(text, ':');
+		if (*text == '\0')
+			return true;
+	}
+	return false;
+}
+
 static int parse_text(const struct variable *v, const char *text, struct setting *out,
 		      struct buf *said)
 {
@@ -428,6 +461,8 @@ static int parse_text(const struct variable *v, const char *text, struct setting
 	}
 	if (v->kind == KIND_PATH && text[0] != '/')
 		return wrong(said, v->name, shown, "does not start with '/'");
+	if (v->kind == KIND_PATHS && !are_paths(text))
+		return wrong(said, v->name, shown, "has a file that does not start with '/'");
 	out->text = alloc_string(text);
 	return 0;
 }
@@ -446,6 +481,7 @@ static int parse(const struct variable *v, const char *text, struct setting *out
 		return parse_choice(v, text, out, said);
 	case KIND_TEXT:
 	case KIND_PATH:
+	case KIND_PATHS:
 	case KIND_SECRET:
 		return parse_text(v, text, out, said);
 	}
@@ -613,6 +649,7 @@ static void describe_one(const struct variable *v, struct buf *out)
 		break;
 	case KIND_TEXT:
 	case KIND_PATH:
+	case KIND_PATHS:
 	case KIND_SECRET:
 		break;
 	}

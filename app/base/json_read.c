@@ -388,6 +388,13 @@ void json_free(struct json_doc *doc)
 	free(doc);
 }
 
+void json_wipe_free(struct json_doc *doc)
+{
+	for (struct chunk *c = doc != NULL ? doc->chunks : NULL; c != NULL; c = c->next)
+		explicit_bzero(c->bytes, c->used);
+	json_free(doc);
+}
+
 const struct json *json_root(const struct json_doc *doc)
 {
 	return doc->root;

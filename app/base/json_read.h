@@ -50,6 +50,7 @@ struct json_doc;
 struct json_doc *json_parse(const char *text, size_t len, const struct json_limits *limits,
 			    char *why, size_t why_size);
 void json_free(struct json_doc *doc);
+void json_wipe_free(struct json_doc *doc); /* of one with secrets in it */
 const struct json *json_root(const struct json_doc *doc);
 
 /* The member of that name (the last one, if repeated); NULL when `v` is no object or has none. */

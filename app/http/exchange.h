@@ -52,6 +52,7 @@ struct response {
 	enum http_status status; /* 200 at the start */
 	const char *content_type; /* "application/json" at the start; a literal */
 	int retry_after_s; /* 0: no header */
+	const char *challenge; /* WWW-Authenticate, a literal; NULL: no header */
 	struct buf body;
 	struct spill *file; /* follows the body, when it is not NULL */
 };

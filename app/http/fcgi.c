@@ -335,8 +335,7 @@ static void write_head(const struct response *response, const struct fcgi_extra 
 	add_header(head, "X-Sync-Status", extra->sync_status);
 	if (response->retry_after_s > 0)
 		buf_addf(head, "Retry-After: %d\r\n", response->retry_after_s);
-	if (response->status == HTTP_UNAUTHORIZED)
-		add_header(head, "WWW-Authenticate", "Bearer");
+	add_header(head, "WWW-Authenticate", response->challenge);
 	if (response->status == HTTP_METHOD_NOT_ALLOWED)
 		add_header(head, "Allow", extra->allow);
 	buf_add_text(head, "\r\n");

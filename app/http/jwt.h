@@ -1,38 +1,30 @@
 /*
- * JSON Web Tokens (RFC 7519), verified and made with one configured key.
- *
- * The key's type decides the algorithm, never the token: a raw secret means
- * HS256, an Ed25519 key EdDSA.  "none" does not exist here.
- *
- *	jwt_key_read()	once, at the start
- *	jwt_verify()	per request
- *	jwt_sign()	`holdfast token`, when the key can sign
- *	jwt_key_free()	wipes it
+ * JSON Web Tokens (RFC 7519): what one has to say to be believed, and what it
+ * then says.
  */
 #ifndef HTTP_JWT_H
 #define HTTP_JWT_H
 
 #include "base/buf.h"
+#include "http/jwks.h"
 #include "state/user.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { JWT_SECRET_MIN = 32, JWT_TOKEN_MAX = 8192 };
+enum { JWT_TOKEN_MAX = 8192 };
 
-struct jwt_key;
-
-/*
- * `path` holds a PEM public or private key, or a raw secret of at least 32
- * bytes (a final newline does not count).  NULL: `why` says what is wrong.
- */
-struct jwt_key *jwt_key_read(const char *path, char *why, size_t why_size);
-void jwt_key_free(struct jwt_key *k);
+struct jwt_rules {
+	const struct jwks *keys;
+	const char *audience; /* NULL: `aud` is not looked at */
+	const char *issuer; /* NULL: `iss` is not looked at */
+	int64_t leeway_s; /* how far the signer's clock may be off, for exp and nbf */
+};
 
 enum jwt_result {
 	JWT_OK,
-	JWT_EXPIRED,
+	JWT_EXPIRED, /* and good in every other respect */
 	JWT_INVALID, /* everything else; on purpose not told apart */
 };
 
@@ -42,11 +34,14 @@ struct jwt_claims {
 	int64_t expires_s; /* exp, since the Unix epoch; required */
 };
 
-/* `now_s` since the Unix epoch; nbf is honoured; 30 s of clock skew are allowed for. */
-enum jwt_result jwt_verify(const struct jwt_key *k, const char *token, size_t len, int64_t now_s,
-			   struct jwt_claims *out);
-/* Appends a token.  -1: the key can only verify. */
-int jwt_sign(const struct jwt_key *k, const struct jwt_claims *claims, int64_t now_s,
+/* `now_s` since the Unix epoch. */
+enum jwt_result jwt_verify(const struct jwt_rules *rules, const char *token, size_t len,
+			   int64_t now_s, struct jwt_claims *out);
+/*
+ * Appends a token that these rules accept, made with the first key that can
+ * sign.  -1: none can.
+ */
+int jwt_sign(const struct jwt_rules *rules, const struct jwt_claims *claims, int64_t now_s,
 	     struct buf *out);
 
 #endif

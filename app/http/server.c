@@ -73,7 +73,7 @@ struct server {
 	unsigned worker;
 	struct handover *handover;
 	enum auth_mode auth;
-	struct jwt_key *key; /* AUTH_JWT */
+	struct jwt_rules jwt; /* AUTH_JWT */
 	int64_t max_body_bytes;
 	struct service service;
 	struct calls parked; /* in the order of their parking */
@@ -81,20 +81,6 @@ struct server {
 	unsigned max_parked;
 	int64_t looked_ms; /* when the parked ones were last looked at */
 };
-
-static int read_key(struct server *s, const struct server_config *c)
-{
-	char why[128];
-
-	if (c->auth != AUTH_JWT)
-		return 0;
-	s->key = jwt_key_read(c->jwt_key_file, why, sizeof why);
-	if (s->key == NULL) {
-		log_error("jwt_key.refused", "path=%s why=\"%s\"", c->jwt_key_file, why);
-		return -1;
-	}
-	return 0;
-}
 
 static struct streams *make_streams(const struct server *s, const struct server_config *c)
 {
@@ -139,6 +125,7 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->worker = place->worker;
 	s->handover = place->handover;
 	s->auth = c->auth;
+	s->jwt = c->jwt;
 	s->max_body_bytes = c->max_body_bytes;
 	s->max_parked = c->max_parked;
 	s->service.table = t;
@@ -149,8 +136,6 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->service.retry_wait_ms = c->retry_wait_ms;
 	s->service.lock_wait_ms = c->limits.lock_wait_ms;
 	TAILQ_INIT(&s->parked);
-	if (read_key(s, c) < 0)
-		goto fail;
 	s->service.accounts = accounts_new(t, &files);
 	if (s->service.accounts == NULL)
 		goto fail;
@@ -175,7 +160,6 @@ void server_free(struct server *s)
 	streams_free(s->service.streams);
 	turns_free(s->service.turns);
 	accounts_free(s->service.accounts);
-	jwt_key_free(s->key);
 	free(s);
 }
 
@@ -219,6 +203,7 @@ static void reset_response(struct response *r)
 	r->status = HTTP_OK;
 	r->content_type = "application/json";
 	r->retry_after_s = 0;
+	r->challenge = NULL;
 	buf_clear(&r->body);
 	spill_free(r->file);
 	r->file = NULL;
@@ -414,7 +399,7 @@ static bool identify(const struct server *s, struct exchange *x)
 {
 	switch (s->auth) {
 	case AUTH_JWT:
-		return auth_by_token(s->key, clock_wall_ms() / 1000, x);
+		return auth_by_token(&s->jwt, clock_wall_ms() / 1000, x);
 	case AUTH_REMOTE_USER:
 		return auth_by_remote_user(x);
 	}

@@ -34,7 +34,7 @@ enum auth_mode {
 struct server_config {
 	const char *data;
 	enum auth_mode auth;
-	const char *jwt_key_file; /* AUTH_JWT */
+	struct jwt_rules jwt; /* AUTH_JWT; the keys stay the caller's */
 	struct userdb_limits limits;
 	int64_t max_body_bytes;
 	int64_t retry_wait_ms;

@@ -23,6 +23,12 @@ fails_with() {
 	sync_failed "$2" && [ "$(jq -r .last_error "$BODY")" = "$1" ]
 }
 
+# What an attempt had in a file without a name is room for the next one.
+fails_for_want_of_room() {
+	fill_disk
+	fails_with disk "$1"
+}
+
 # ---- writes and reads, also by workers that have nothing open yet
 fill_disk
 execute alice "$insert(100000))"
@@ -83,8 +89,8 @@ for _ in 1 2 3 4; do
 	execute dave "$insert(1000000))"
 	expect_status 200
 done
-fill_disk
-wait_until 10 fails_with disk bob
+wait_until 10 fails_for_want_of_room bob
+wait_until 10 fails_for_want_of_room dave
 truncate -s -400k "$(data)/ballast"
 execute dave "$insert(200000))"
 expect_status 200

@@ -157,9 +157,10 @@ mount_disk() {
 	mount -t tmpfs -o "size=$1,mode=0700" none "$(data)"
 }
 
-# All that is left of it.
+# All that is left of it; again, if files without a name have gone since.
 fill_disk() {
-	dd if=/dev/zero of="$(data)/ballast" bs=4k 2>/dev/null && fail "the disk has no end"
+	dd if=/dev/zero of="$(data)/ballast" bs=4k oflag=append conv=notrunc 2>/dev/null &&
+		fail "the disk has no end"
 	return 0
 }
 
@@ -639,6 +640,54 @@ query() {
 	execute "$1" "$2"
 	expect_status 200
 	jq -r '.result.rows[] | map(.value // .base64 // "" | tostring) | join("|")' "$BODY"
+}
+
+# ---- tokens of another signer
+
+# jose VERB ARGUMENTS...: see jose.mjs; file names are those in $stack.
+jose() {
+	(cd "$stack" && "$node" "$tools/jose.mjs" "$@")
+}
+
+# claims USER [JQ_EXPRESSION]: a payload that is good for an hour, and what is to be
+# different, in which `now` is the time.
+claims() {
+	jq -cn --arg user "$1" "{sub: \$user, exp: (now + 3600 | floor)} | ${2:-.}"
+}
+
+# use_keys FILE...: in $stack; to be the program's from its next start or reload on.
+use_keys() {
+	key_file=$(printf "$stack/%s:" "$@")
+	key_file=${key_file%:}
+	rm -f "$stack/tokens"/*
+}
+
+restart_holdfast() {
+	stop_holdfast
+	start_holdfast
+}
+
+# ask_with TOKEN [SQL]: nobody but the token says who asks.
+ask_with() {
+	execute - "${2:-SELECT 1}" -H "Authorization: Bearer $1"
+}
+
+# expect_token_refused TOKEN [CODE]: in words that say no more than that.
+expect_token_refused() {
+	local code=${2:-TOKEN_INVALID} message='the token is not valid'
+
+	[ "$code" != TOKEN_EXPIRED ] || message='the token has expired'
+	ask_with "$1"
+	expect_status 401
+	expect_header WWW-Authenticate 'Bearer error="invalid_token"'
+	expect_no_header X-Sync-Status
+	expect_json . "{\"message\":\"$message\",\"code\":\"$code\",\"error\":\"$message\"}"
+}
+
+expect_no_database() {
+	local found=("$(data)"/users/*/"$1")
+
+	[ ! -e "${found[0]}" ] || fail "$1 has a database"
 }
 
 # ---- streams

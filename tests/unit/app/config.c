@@ -56,7 +56,10 @@ static void standards_are_the_documented_ones(void **state)
 	assert_int_equal(c.pool.shutdown_ms, 20000);
 	assert_string_equal(c.server.data, "/var/lib/holdfast");
 	assert_int_equal(c.server.auth, AUTH_JWT);
-	assert_string_equal(c.server.jwt_key_file, "/etc/key");
+	assert_string_equal(c.jwt_key_files, "/etc/key");
+	assert_null(c.server.jwt.audience);
+	assert_null(c.server.jwt.issuer);
+	assert_int_equal(c.server.jwt.leeway_s, 30);
 	assert_int_equal(c.server.limits.max_db_bytes, 1 << 30);
 	assert_int_equal(c.server.limits.max_result_bytes, 16 << 20);
 	assert_int_equal(c.server.limits.statement_ms, 5000);
@@ -111,6 +114,15 @@ static const struct bad bad[] = {
 	  "HOLDFAST_ON_CONFLICT: 'x' is none of hold, remote or local" },
 	{ { "HOLDFAST_LOG=INFO" }, "HOLDFAST_LOG: 'INFO' is none of error, warn, info or debug" },
 	{ { "HOLDFAST_DATA=data" }, "HOLDFAST_DATA: 'data' does not start with '/'" },
+	{ { "HOLDFAST_JWT_KEY_FILE=/a:b" },
+	  "HOLDFAST_JWT_KEY_FILE: '/a:b' has a file that does not start with '/'" },
+	{ { "HOLDFAST_JWT_KEY_FILE=/a::/b" },
+	  "HOLDFAST_JWT_KEY_FILE: '/a::/b' has a file that does not start with '/'" },
+	{ { "HOLDFAST_JWT_KEY_FILE=/a:" },
+	  "HOLDFAST_JWT_KEY_FILE: '/a:' has a file that does not start with '/'" },
+	{ { "HOLDFAST_JWT_AUDIENCE=" }, "HOLDFAST_JWT_AUDIENCE: is empty" },
+	{ { "HOLDFAST_JWT_LEEWAY_S=301" },
+	  "HOLDFAST_JWT_LEEWAY_S: '301' is out of range, 0 to 300 s" },
 	{ { "HOLDFAST_DATA=/a\tb" }, "HOLDFAST_DATA: '/a?b' has a control character" },
 	{ { "HOLDFAST_SOCKET=/run/%s.sock" },
 	  "HOLDFAST_SOCKET: '/run/%s.sock' may have %d once and no other '%'" },
@@ -180,6 +192,7 @@ static void required_variables_depend_on_what_is_needed(void **state)
 		{ CONFIG_AUTH, "HOLDFAST_AUTH=remote_user", NULL },
 		{ CONFIG_STORE, "HOLDFAST_STORE=file:/x", NULL },
 		{ CONFIG_KEY, "HOLDFAST_JWT_KEY_FILE=/x", NULL },
+		{ CONFIG_KEY, "HOLDFAST_JWT_KEY_FILE=/x:/y/z:/", NULL },
 		{ 0, NULL, NULL },
 		{ 0, "HOLDFAST_STORE=s3://b", NULL },
 	};

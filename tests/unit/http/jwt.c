@@ -7,60 +7,46 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-static const char secret[] = "0123456789abcdef0123456789abcdef\n";
+#include "jose.h"
+
+static const char secret[] = "0123456789abcdef0123456789abcdef";
 static const int64_t now_s = 1700000000;
 
-static struct jwt_key *read_key(const char *text, size_t len, char *why, size_t why_size)
+static int make_rules(void **state)
 {
-	char path[] = "/tmp/holdfast-jwt.XXXXXX";
-	int fd = mkstemp(path);
+	static struct jwks set;
+	static struct jwt_rules rules = { .keys = &set, .leeway_s = 30 };
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, len), (ssize_t)len);
-	close(fd);
-	struct jwt_key *k = jwt_key_read(path, why, why_size);
-	unlink(path);
-	return k;
+	add_key(&set, secret);
+	*state = &rules;
+	return 0;
 }
 
-static int make_key(void **state)
+static int free_rules(void **state)
 {
-	char why[128];
+	struct jwt_rules *rules = *state;
 
-	*state = read_key(secret, strlen(secret), why, sizeof why);
-	return *state != NULL ? 0 : -1;
-}
-
-static int free_key(void **state)
-{
-	jwt_key_free(*state);
+	jwk_free(rules->keys->keys[0]);
 	return 0;
 }
 
 /* What the key's holder could have signed, whatever it is. */
-static void sign_payload(const char *payload, struct buf *out)
+static void sign_payload(const struct jwt_rules *rules, const char *payload, struct buf *out)
 {
-	char why[128];
-	struct jws_key *k = jws_key_parse(secret, strlen(secret), why, sizeof why);
-
-	assert_non_null(k);
-	assert_int_equal(jws_sign(k, payload, strlen(payload), out), 0);
-	jws_key_free(k);
+	assert_int_equal(jws_sign(rules->keys->keys[0], payload, strlen(payload), out), 0);
 }
 
-static enum jwt_result verify_payload(const struct jwt_key *k, const char *payload)
+static enum jwt_result verify_payload(const struct jwt_rules *rules, const char *payload)
 {
 	struct jwt_claims claims;
 	struct buf token = BUF_INIT;
 
-	sign_payload(payload, &token);
-	enum jwt_result result = jwt_verify(k, token.data, token.len, now_s, &claims);
+	sign_payload(rules, payload, &token);
+	enum jwt_result result = jwt_verify(rules, token.data, token.len, now_s, &claims);
 	buf_release(&token);
 	return result;
 }
@@ -140,7 +126,7 @@ static void read_only_is_told(void **state)
 	struct jwt_claims claims = { .read_only = false };
 	struct buf token = BUF_INIT;
 
-	sign_payload("{\"sub\":\"alice\",\"exp\":1800000000,\"a\":\"ro\"}", &token);
+	sign_payload(*state, "{\"sub\":\"alice\",\"exp\":1800000000,\"a\":\"ro\"}", &token);
 	assert_int_equal(jwt_verify(*state, token.data, token.len, now_s, &claims), JWT_OK);
 	assert_true(claims.read_only);
 	buf_release(&token);
@@ -158,7 +144,7 @@ static void token_beyond_the_limit_is_refused(void **state)
 			snprintf(payload, sizeof payload,
 				 "{\"sub\":\"alice\",\"exp\":1800000000,\"x\":\"%0*d\"}", fill, 0);
 		assert_true(len > 0 && (size_t)len < sizeof payload);
-		sign_payload(payload, &token);
+		sign_payload(*state, payload, &token);
 		bool fits = token.len <= JWT_TOKEN_MAX;
 		assert_int_equal(jwt_verify(*state, token.data, token.len, now_s, &claims),
 				 fits ? JWT_OK : JWT_INVALID);
@@ -170,38 +156,103 @@ static void token_beyond_the_limit_is_refused(void **state)
 	assert_true(too_long > 0);
 }
 
-static void key_file_is_checked(void **state)
+static void clocks_may_be_off_by_the_leeway(void **state)
 {
-	(void)state;
-	static char big[70000];
-	char why[128] = "";
+	static const struct {
+		int64_t leeway_s;
+		const char *payload;
+		enum jwt_result want;
+	} cases[] = {
+		{ 0, "{\"sub\":\"alice\",\"exp\":1700000001,\"nbf\":1700000000}", JWT_OK },
+		{ 0, "{\"sub\":\"alice\",\"exp\":1700000000}", JWT_EXPIRED },
+		{ 0, "{\"sub\":\"alice\",\"exp\":1800000000,\"nbf\":1700000001}", JWT_INVALID },
+		{ 300, "{\"sub\":\"alice\",\"exp\":1699999701}", JWT_OK },
+		{ 300, "{\"sub\":\"alice\",\"exp\":1699999700}", JWT_EXPIRED },
+		{ 300, "{\"sub\":\"alice\",\"exp\":1800000000,\"nbf\":1700000300}", JWT_OK },
+		{ 300, "{\"sub\":\"alice\",\"exp\":1800000000,\"nbf\":1700000301}", JWT_INVALID },
+	};
+	struct jwt_rules rules = *(struct jwt_rules *)*state;
 
-	assert_null(jwt_key_read("/nonexistent/key", why, sizeof why));
-	assert_string_equal(why, "there is no such file");
-	assert_null(read_key("short\n", 6, why, sizeof why));
-	assert_non_null(strstr(why, "shorter than 32"));
-	assert_null(read_key("", 0, why, sizeof why));
-	assert_non_null(strstr(why, "shorter than 32"));
-	memset(big, 'x', sizeof big);
-	assert_null(read_key(big, sizeof big, why, sizeof why));
-	assert_string_equal(why, "the file is too long to be a key");
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		rules.leeway_s = cases[i].leeway_s;
+		if (verify_payload(&rules, cases[i].payload) != cases[i].want)
+			fail_msg("%s: want %d", cases[i].payload, cases[i].want);
+	}
 }
 
-static void secret_may_hold_any_byte(void **state)
+static void audience_and_issuer_are_compared_where_they_are_configured(void **state)
 {
-	(void)state;
-	char bytes[48], why[128] = "";
-	struct jwt_claims claims = { .expires_s = now_s };
+	static const struct {
+		const char *aud, *iss; /* of the token, as JSON */
+		enum jwt_result want;
+	} cases[] = {
+		{ "\"db\"", "\"https://id/\"", JWT_OK },
+		{ "[\"db\"]", "\"https://id/\"", JWT_OK },
+		{ "[\"web\",7,\"db\"]", "\"https://id/\"", JWT_OK },
+		{ "[]", "\"https://id/\"", JWT_INVALID },
+		{ "[\"web\",\"dbx\",\"d\"]", "\"https://id/\"", JWT_INVALID },
+		{ "[[\"db\"]]", "\"https://id/\"", JWT_INVALID },
+		{ "{\"db\":\"db\"}", "\"https://id/\"", JWT_INVALID },
+		{ "\"DB\"", "\"https://id/\"", JWT_INVALID },
+		{ "\"db\\u0000\"", "\"https://id/\"", JWT_INVALID },
+		{ "null", "\"https://id/\"", JWT_INVALID },
+		{ "\"db\"", "\"https://id\"", JWT_INVALID },
+		{ "\"db\"", "[\"https://id/\"]", JWT_INVALID },
+		{ "\"db\"", "null", JWT_INVALID },
+	};
+	const struct jwt_rules *any = *state;
+	struct jwt_rules rules = *any;
+	char payload[256];
+
+	rules.audience = "db";
+	rules.issuer = "https://id/";
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		(void)snprintf(payload, sizeof payload,
+			       "{\"sub\":\"alice\",\"exp\":1800000000,\"aud\":%s,\"iss\":%s}",
+			       cases[i].aud, cases[i].iss);
+		if (verify_payload(&rules, payload) != cases[i].want)
+			fail_msg("%s: want %d", payload, cases[i].want);
+		assert_int_equal(verify_payload(any, payload), JWT_OK);
+	}
+	assert_int_equal(verify_payload(&rules, "{\"sub\":\"alice\",\"exp\":1800000000}"),
+			 JWT_INVALID);
+	/* Expired, and not even for us. */
+	assert_int_equal(verify_payload(&rules, "{\"sub\":\"alice\",\"exp\":1,\"aud\":\"web\"}"),
+			 JWT_INVALID);
+}
+
+static void own_token_meets_the_rules(void **state)
+{
+	struct jwt_rules rules = *(struct jwt_rules *)*state;
+	struct jwt_claims claims = { .expires_s = now_s + 60 };
 	struct buf token = BUF_INIT;
 
-	for (size_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = (char)(i * 37);
-	assert_int_equal(user_id_parse("bob", 3, &claims.user), 0);
-	struct jwt_key *k = read_key(bytes, sizeof bytes, why, sizeof why);
-	assert_non_null(k);
-	assert_int_equal(jwt_sign(k, &claims, now_s, &token), 0);
-	assert_int_equal(jwt_verify(k, token.data, token.len, now_s, &claims), JWT_OK);
-	jwt_key_free(k);
+	rules.audience = "db";
+	rules.issuer = "https://id/";
+	assert_int_equal(user_id_parse("alice", 5, &claims.user), 0);
+	assert_int_equal(jwt_sign(&rules, &claims, now_s, &token), 0);
+	assert_int_equal(jwt_verify(&rules, token.data, token.len, now_s, &claims), JWT_OK);
+	buf_release(&token);
+}
+
+static void first_key_that_can_sign_signs(void **state)
+{
+	(void)state;
+	struct jwks set = { .count = 0 };
+	struct jwt_rules rules = { .keys = &set };
+	struct jwt_claims claims = { .expires_s = now_s + 60 };
+	struct buf token = BUF_INIT;
+
+	add_key(&set, rfc_ec);
+	assert_int_equal(user_id_parse("alice", 5, &claims.user), 0);
+	assert_int_equal(jwt_sign(&rules, &claims, now_s, &token), -1);
+	add_key(&set, ed25519_private);
+	add_key(&set, secret);
+	assert_int_equal(jwt_sign(&rules, &claims, now_s, &token), 0);
+	jwk_free(set.keys[2]);
+	set.count = 2;
+	assert_int_equal(jwt_verify(&rules, token.data, token.len, now_s, &claims), JWT_OK);
+	free_keys(&set);
 	buf_release(&token);
 }
 
@@ -212,9 +263,11 @@ int main(void)
 		cmocka_unit_test(claims_are_judged),
 		cmocka_unit_test(read_only_is_told),
 		cmocka_unit_test(token_beyond_the_limit_is_refused),
-		cmocka_unit_test(key_file_is_checked),
-		cmocka_unit_test(secret_may_hold_any_byte),
+		cmocka_unit_test(clocks_may_be_off_by_the_leeway),
+		cmocka_unit_test(audience_and_issuer_are_compared_where_they_are_configured),
+		cmocka_unit_test(own_token_meets_the_rules),
+		cmocka_unit_test(first_key_that_can_sign_signs),
 	};
 
-	return cmocka_run_group_tests(tests, make_key, free_key);
+	return cmocka_run_group_tests(tests, make_rules, free_rules);
 }

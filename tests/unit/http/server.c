@@ -38,7 +38,7 @@ struct fixture {
 	enum auth_mode auth;
 	bool full; /* no slot is left in the table */
 	bool impatient; /* once stopped, with those who wait */
-	struct jwt_key *jwt;
+	struct jwks *keys;
 	pid_t child;
 	int listener;
 };
@@ -173,7 +173,7 @@ static int run_server(void *arg)
 	const struct server_config config = {
 		.data = f->data,
 		.auth = f->auth,
-		.jwt_key_file = f->key,
+		.jwt = { .keys = f->keys },
 		.max_body_bytes = BODY_MAX,
 		.max_open = 4,
 		.max_parked = PARKED_MAX,
@@ -226,7 +226,7 @@ static void path_in(const struct fixture *f, const char *name, char *out, size_t
 
 static void make_files(struct fixture *f)
 {
-	char why[128];
+	char why[JWKS_WHY_MAX];
 
 	(void)snprintf(f->dir, sizeof f->dir, "/tmp/holdfast-server.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
@@ -237,8 +237,8 @@ static void make_files(struct fixture *f)
 	path_in(f, "log", f->log, sizeof f->log);
 	assert_int_equal(file_make_dirs(f->data, 0700), 0);
 	assert_int_equal(file_replace(f->key, secret, strlen(secret), 0600), 0);
-	f->jwt = jwt_key_read(f->key, why, sizeof why);
-	assert_non_null(f->jwt);
+	f->keys = jwks_read(f->key, NULL, why);
+	assert_non_null(f->keys);
 }
 
 static int start(void **state, const struct fixture *how)
@@ -297,7 +297,7 @@ static int finish(void **state)
 	struct fixture *f = *state;
 
 	stop_server(f);
-	jwt_key_free(f->jwt);
+	jwks_free(f->keys);
 	munmap(shared, sizeof *shared);
 	return nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
@@ -315,12 +315,13 @@ struct ask {
 
 static void add_token(const struct fixture *f, const char *user, struct buf *params)
 {
+	const struct jwt_rules rules = { .keys = f->keys };
 	struct jwt_claims claims = { .expires_s = clock_wall_ms() / 1000 + 600 };
 	struct buf value = BUF_INIT;
 
 	buf_add_text(&value, "Bearer ");
 	assert_int_equal(user_id_parse(user, strlen(user), &claims.user), 0);
-	assert_int_equal(jwt_sign(f->jwt, &claims, 0, &value), 0);
+	assert_int_equal(jwt_sign(&rules, &claims, 0, &value), 0);
 	add_param(params, "HTTP_AUTHORIZATION", value.data);
 	buf_release(&value);
 }
@@ -399,7 +400,9 @@ static void nobody_is_refused_and_told_how_to_come_in(void **state)
 	for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
 		struct answer a;
 		assert_int_equal(ask_status(*state, &asks[i], &a), 401);
-		assert_true(answer_has(&a, "WWW-Authenticate: Bearer"));
+		assert_true(
+			answer_has(&a, i == 2 ? "WWW-Authenticate: Bearer error=\"invalid_token\""
+					      : "WWW-Authenticate: Bearer"));
 		assert_true(answer_has(&a, "Content-Type: application/json"));
 		assert_null(strstr(a.head.data, "X-Sync-Status"));
 		answer_release(&a);
