@@ -1,7 +1,8 @@
 /*
- * Four means: the authorizer says what may be prepared, sqlite3_limit() how
- * large it may be, the progress handler how long it may run, and defensive
- * mode keeps the database's own bookkeeping out of reach.
+ * The authorizer says what may be prepared, sqlite3_limit() how large it may
+ * be, the progress handler how long it may run, a share of the heap and of the
+ * temporary files what it may take, and defensive mode keeps the database's own
+ * bookkeeping out of reach.
  *
  * The authorizer also learns what a statement is made of, which SQLite has no
  * question for.  It is called for SQL that SQLite runs by itself, too: VACUUM
@@ -17,24 +18,36 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/heap.h"
+#include "db/rules.h"
+#include "db/sql_function.h"
+#include "db/temp_space.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 enum {
-	PROGRESS_OPS = 1000, /* well below a millisecond */
+	PROGRESS_OPS = 25, /* a row or two: functions of long values take their time */
+	TEMP_DATABASES = 2, /* a sort's files, or VACUUM's, are never larger */
 	REQUEST_STATEMENTS = 4, /* a request may take as long as so many of the longest */
 	LENGTH_MIN = 1 << 20, /* a text or blob may always have so many bytes */
+	MEMORY_MIN = 64 << 20, /* what a statement may always take, */
+	MEMORY_VALUES = 4, /* so many of the longest values beside it, */
+	MEMORY_SQL = 32, /* and an INSERT of short rows, so many times its text */
 	DENIAL_MAX = 100,
 };
 
 struct sandbox {
 	struct sqlite3 *db;
+	struct temp_space *temp;
 	struct userdb_limits limits;
 	bool writes;
 	bool tainted;
@@ -44,60 +57,12 @@ struct sandbox {
 	unsigned seen;
 	int64_t statement_until; /* 0: not started yet */
 	int64_t request_until; /* 0: outside of a request */
+	struct heap_share heap; /* of one step */
+	bool watched;
+	timer_t watch; /* set while watched */
 	char denial[DENIAL_MAX];
 	char timeout[DENIAL_MAX];
-};
-
-enum pragma_right {
-	PRAGMA_ASK, /* without an argument */
-	PRAGMA_ASK_ABOUT, /* an argument only says what it is about */
-	PRAGMA_STORED, /* a new value is stored in the database */
-	PRAGMA_WORK, /* writes, with and without an argument */
-	PRAGMA_SETTING, /* a new value is one of the connection's */
-	PRAGMA_STORED_SETTING, /* both */
-};
-
-static const struct {
-	const char *name;
-	enum pragma_right right;
-} pragmas[] = {
-	{ "application_id", PRAGMA_STORED },
-	{ "auto_vacuum", PRAGMA_STORED_SETTING },
-	{ "cache_size", PRAGMA_ASK },
-	{ "case_sensitive_like", PRAGMA_SETTING },
-	{ "collation_list", PRAGMA_ASK },
-	{ "compile_options", PRAGMA_ASK },
-	{ "data_version", PRAGMA_ASK },
-	{ "defer_foreign_keys", PRAGMA_SETTING },
-	{ "encoding", PRAGMA_ASK },
-	{ "foreign_key_check", PRAGMA_ASK_ABOUT },
-	{ "foreign_key_list", PRAGMA_ASK_ABOUT },
-	{ "foreign_keys", PRAGMA_SETTING },
-	{ "freelist_count", PRAGMA_ASK },
-	{ "function_list", PRAGMA_ASK },
-	{ "incremental_vacuum", PRAGMA_WORK },
-	{ "index_info", PRAGMA_ASK_ABOUT },
-	{ "index_list", PRAGMA_ASK_ABOUT },
-	{ "index_xinfo", PRAGMA_ASK_ABOUT },
-	{ "integrity_check", PRAGMA_ASK_ABOUT },
-	{ "journal_mode", PRAGMA_ASK },
-	{ "max_page_count", PRAGMA_ASK },
-	{ "optimize", PRAGMA_WORK },
-	{ "page_count", PRAGMA_ASK },
-	{ "page_size", PRAGMA_ASK },
-	{ "quick_check", PRAGMA_ASK_ABOUT },
-	{ "recursive_triggers", PRAGMA_SETTING },
-	{ "synchronous", PRAGMA_ASK },
-	{ "table_info", PRAGMA_ASK_ABOUT },
-	{ "table_list", PRAGMA_ASK_ABOUT },
-	{ "table_xinfo", PRAGMA_ASK_ABOUT },
-	{ "user_version", PRAGMA_STORED },
-};
-
-static const char *const denied_functions[] = {
-	"fts3_tokenizer", /* hands out and takes pointers */
-	"load_extension",
-	"sqlite_log",
+	char overflow[DENIAL_MAX];
 };
 
 static int deny(struct sandbox *s, const char *prefix, const char *what)
@@ -106,10 +71,12 @@ static int deny(struct sandbox *s, const char *prefix, const char *what)
 	return SQLITE_DENY;
 }
 
-static int judge_known_pragma(struct sandbox *s, enum pragma_right right, const char *name,
-			      const char *arg)
+static int judge_pragma_of(struct sandbox *s, enum pragma_right right, const char *name,
+			   const char *arg)
 {
 	switch (right) {
+	case PRAGMA_DENIED:
+		return deny(s, "PRAGMA ", name);
 	case PRAGMA_ASK:
 		return arg == NULL ? SQLITE_OK : deny(s, "setting PRAGMA ", name);
 	case PRAGMA_ASK_ABOUT:
@@ -139,20 +106,20 @@ static int judge_pragma(struct sandbox *s, const char *name, const char *arg, co
 {
 	if (arg != NULL && is_temp(database))
 		s->seen |= SANDBOX_TEMP;
-	for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
-		if (strcasecmp(pragmas[i].name, name) == 0)
-			return judge_known_pragma(s, pragmas[i].right, pragmas[i].name, arg);
-	return deny(s, "PRAGMA ", name);
+	return judge_pragma_of(s, rules_pragma(name), name, arg);
 }
 
 static int judge_function(struct sandbox *s, const char *name)
 {
-	for (size_t i = 0; i < sizeof denied_functions / sizeof *denied_functions; i++)
-		if (strcasecmp(denied_functions[i], name) == 0)
-			return deny(s, "", denied_functions[i]);
-	/* FTS3's merges its index, in a SELECT. */
-	if (strcasecmp(name, "optimize") == 0)
+	switch (rules_function(name)) {
+	case FUNCTION_ALLOWED:
+		break;
+	case FUNCTION_WRITES:
 		s->seen |= SANDBOX_WRITE;
+		break;
+	case FUNCTION_DENIED:
+		return deny(s, "", name);
+	}
 	return SQLITE_OK;
 }
 
@@ -230,8 +197,14 @@ static int judge(struct sandbox *s, int action, const char *a, const char *b, co
 	case SQLITE_ALTER_TABLE:
 		note_schema(s, a);
 		return SQLITE_OK;
-	default:
+	case SQLITE_READ:
+	case SQLITE_RECURSIVE:
+	case SQLITE_SAVEPOINT:
+	case SQLITE_SELECT:
+	case SQLITE_TRANSACTION:
 		return SQLITE_OK;
+	default:
+		return deny(s, "", "an action unknown to the sandbox");
 	}
 }
 
@@ -274,6 +247,40 @@ static int watch_time(void *owner)
 	return 0;
 }
 
+/*
+ * On a thread of its own: the request's is inside of one of SQLite's functions,
+ * or of a system call, and comes to no place where it could be interrupted.
+ */
+static void end_process(union sigval after)
+{
+	log_error("request.stuck", "after_ms=%d", after.sival_int);
+	abort();
+}
+
+/* Not at all is better than no request: the limits above hold without it. */
+static void watch(struct sandbox *s, int64_t ms)
+{
+	struct sigevent end = { .sigev_notify = SIGEV_THREAD, .sigev_value = { (int)ms } };
+	struct itimerspec when = { .it_value = { ms / 1000, ms % 1000 * 1000000 } };
+
+	end.sigev_notify_function = end_process;
+	if (s->watched)
+		return;
+	if (timer_create(CLOCK_MONOTONIC, &end, &s->watch) < 0) {
+		log_warn("request.unwatched", "error=\"%s\"", strerror(errno));
+		return;
+	}
+	s->watched = true;
+	timer_settime(s->watch, 0, &when, NULL);
+}
+
+static void unwatch(struct sandbox *s)
+{
+	if (s->watched)
+		timer_delete(s->watch);
+	s->watched = false;
+}
+
 static int clamp(int64_t value, int low, int high)
 {
 	if (value < low)
@@ -292,7 +299,7 @@ static void set_limits(struct sqlite3 *db, const struct userdb_limits *limits)
 		{ SQLITE_LIMIT_COMPOUND_SELECT, 500 },
 		{ SQLITE_LIMIT_EXPR_DEPTH, 1000 },
 		{ SQLITE_LIMIT_FUNCTION_ARG, 100 },
-		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 500 },
+		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200 },
 		{ SQLITE_LIMIT_TRIGGER_DEPTH, 100 },
 		{ SQLITE_LIMIT_VARIABLE_NUMBER, 32766 },
 		{ SQLITE_LIMIT_VDBE_OP, 1000000 },
@@ -314,14 +321,29 @@ static void configure(struct sqlite3 *db, int option, int value)
 	(void)rc;
 }
 
-struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limits)
+static void drop_modules(struct sqlite3 *db)
+{
+	int rc = sqlite3_drop_modules(db, rules_modules);
+
+	assert(rc == SQLITE_OK);
+	(void)rc;
+}
+
+struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limits,
+			    struct temp_space *temp)
 {
 	struct sandbox *s = alloc_zeroed(1, sizeof *s);
 
 	s->db = db;
+	s->temp = temp;
 	s->limits = *limits;
 	s->writes = true;
 	set_limits(db, limits);
+	s->heap.most = MEMORY_MIN + MEMORY_SQL * (int64_t)limits->max_sql_bytes +
+		       MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
+	temp->most = TEMP_DATABASES * limits->max_db_bytes;
+	sql_function_register(db);
+	drop_modules(db);
 	configure(db, SQLITE_DBCONFIG_DEFENSIVE, 1);
 	configure(db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
 	configure(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0);
@@ -335,6 +357,7 @@ void sandbox_free(struct sandbox *s)
 {
 	if (s == NULL)
 		return;
+	unwatch(s);
 	sqlite3_progress_handler(s->db, 0, NULL, NULL);
 	sqlite3_set_authorizer(s->db, NULL, NULL);
 	free(s);
@@ -360,25 +383,31 @@ void sandbox_allow_writes(struct sandbox *s, bool writes)
 
 void sandbox_begin_request(struct sandbox *s, bool writes)
 {
+	int64_t statements_ms = REQUEST_STATEMENTS * s->limits.statement_ms;
+	int64_t most_ms = s->limits.lock_wait_ms + statements_ms;
+
 	sandbox_allow_writes(s, writes);
-	s->request_until = clock_mono_ms() + s->limits.lock_wait_ms +
-			   REQUEST_STATEMENTS * s->limits.statement_ms;
+	s->request_until = clock_mono_ms() + most_ms;
+	watch(s, most_ms + statements_ms);
 }
 
 void sandbox_leave_request(struct sandbox *s)
 {
+	unwatch(s);
 	s->request_until = 0;
 	s->statement_until = 0;
 }
 
 void sandbox_end_request(struct sandbox *s)
 {
-	sandbox_leave_request(s);
+	s->request_until = 0;
+	s->statement_until = 0;
 	if (sandbox_in_transaction(s) && run_trusted(s, "ROLLBACK") != SQLITE_OK) {
 		log_error("db.rollback_failed", "code=%d", sqlite3_extended_errcode(s->db));
 		s->tainted = true;
 	}
 	sqlite3_set_last_insert_rowid(s->db, 0);
+	unwatch(s);
 }
 
 bool sandbox_tainted(const struct sandbox *s)
@@ -427,12 +456,34 @@ static void forget_reasons(struct sandbox *s)
 {
 	s->denial[0] = '\0';
 	s->timeout[0] = '\0';
+	s->overflow[0] = '\0';
+	s->temp->exceeded = false;
+}
+
+static void begin_bounds(struct sandbox *s)
+{
+	forget_reasons(s);
+	temp_space_charge(s->temp);
+	s->heap.used = 0;
+	heap_charge(&s->heap);
+}
+
+static void end_bounds(void)
+{
+	heap_charge(NULL);
+	temp_space_charge(NULL);
 }
 
 void sandbox_begin_prepare(struct sandbox *s)
 {
 	s->seen = 0;
-	forget_reasons(s);
+	begin_bounds(s);
+}
+
+void sandbox_end_prepare(struct sandbox *s)
+{
+	(void)s;
+	end_bounds();
 }
 
 unsigned sandbox_seen(const struct sandbox *s)
@@ -481,13 +532,14 @@ void sandbox_end_statement(struct sandbox *s)
 
 void sandbox_begin_step(struct sandbox *s)
 {
-	forget_reasons(s);
+	begin_bounds(s);
 	s->stepping = true;
 }
 
 void sandbox_end_step(struct sandbox *s)
 {
 	s->stepping = false;
+	end_bounds();
 }
 
 static const char *text_or_null(const char *text)
@@ -503,4 +555,18 @@ const char *sandbox_denial(const struct sandbox *s)
 const char *sandbox_timeout(const struct sandbox *s)
 {
 	return text_or_null(s->timeout);
+}
+
+const char *sandbox_overflow(struct sandbox *s, int rc)
+{
+	if (rc == SQLITE_FULL && s->temp->exceeded)
+		(void)snprintf(s->overflow, sizeof s->overflow,
+			       "more than %lld bytes of temporary files", (long long)s->temp->most);
+	else if (rc == SQLITE_NOMEM)
+		(void)snprintf(s->overflow, sizeof s->overflow,
+			       "the statement takes more than %lld bytes of memory",
+			       (long long)s->heap.most);
+	else
+		return NULL;
+	return s->overflow;
 }

@@ -1,6 +1,8 @@
 /*
  * What a user's SQL may do on a connection, and for how long.
  *
+ * What is allowed by name stands in db/rules.h.
+ *
  * Inside, SQLite can do to the one open database whatever it can; it cannot
  * reach another file, and it cannot change how this one is journaled, synced,
  * locked or checkpointed.  What is not allowed fails with a message of its own
@@ -27,15 +29,23 @@
 
 struct sandbox;
 struct sqlite3;
+struct temp_space;
 
-/* `limits` is copied.  The connection must be configured already. */
-struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limits);
+/*
+ * `limits` is copied.  The connection must be configured already, and was opened
+ * with temp_space_vfs(); `temp` is its space.
+ */
+struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limits,
+			    struct temp_space *temp);
 /* Before the connection is closed. */
 void sandbox_free(struct sandbox *s);
 
 /*
  * All statements of a request together may take what one may wait for the lock
  * and four may run.  Without `writes`, SQLite itself refuses every write.
+ *
+ * Should the request take the time of four more, the process ends: it is stuck
+ * where nothing can interrupt it.
  */
 void sandbox_begin_request(struct sandbox *s, bool writes);
 /* Rolls back what is open; every statement was freed before. */
@@ -76,6 +86,7 @@ void sandbox_taint(struct sandbox *s);
 
 /* Afterwards sandbox_seen() says what the statement is made of. */
 void sandbox_begin_prepare(struct sandbox *s);
+void sandbox_end_prepare(struct sandbox *s);
 unsigned sandbox_seen(const struct sandbox *s);
 void sandbox_begin_setting(struct sandbox *s);
 void sandbox_end_setting(struct sandbox *s);
@@ -91,5 +102,7 @@ void sandbox_end_step(struct sandbox *s);
 /* Why the last prepare or step failed, if it was for the sandbox; NULL if not. */
 const char *sandbox_denial(const struct sandbox *s);
 const char *sandbox_timeout(const struct sandbox *s);
+/* The same of memory and temporary files, asked with SQLite's primary code. */
+const char *sandbox_overflow(struct sandbox *s, int rc);
 
 #endif

@@ -103,7 +103,6 @@ static void note_damage(struct sandbox *s, int rc)
 	case SQLITE_CANTOPEN:
 	case SQLITE_CORRUPT:
 	case SQLITE_IOERR:
-	case SQLITE_NOMEM:
 	case SQLITE_NOTADB:
 	case SQLITE_PROTOCOL:
 		log_error("statement.failed", "code=%s extended=%d", code_of(rc), rc);
@@ -122,6 +121,7 @@ static bool explain_refusal(struct sandbox *s, int rc, struct sql_error *e)
 {
 	const char *denial = sandbox_denial(s);
 	const char *timeout = sandbox_timeout(s);
+	const char *overflow = sandbox_overflow(s, rc & 0xff);
 
 	if (denial != NULL)
 		sql_error_set(e, "SQLITE_AUTH", "%s", denial);
@@ -129,6 +129,8 @@ static bool explain_refusal(struct sandbox *s, int rc, struct sql_error *e)
 		sql_error_set(e, "SQLITE_INTERRUPT", "%s", timeout);
 	else if (!sandbox_writes(s) && (rc & 0xff) == SQLITE_READONLY)
 		sql_error_set_readonly(e);
+	else if (overflow != NULL)
+		sql_error_set(e, code_of(rc), "%s", overflow);
 	else
 		return false;
 	return true;

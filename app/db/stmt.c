@@ -76,6 +76,7 @@ enum stmt_prepared stmt_prepare_next(struct sandbox *s, const char *sql, size_t 
 		int rc;
 		sandbox_begin_prepare(s);
 		handle = prepare(s, sql + at, len - at, &n, &rc);
+		sandbox_end_prepare(s);
 		if (rc != SQLITE_OK) {
 			sql_error_of_prepare(s, e);
 			return STMT_REFUSED;

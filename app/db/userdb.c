@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "db/heap.h"
 #include "db/sandbox.h"
+#include "db/temp_space.h"
 #include "db/wal.h"
 
 #include <assert.h>
@@ -29,6 +31,7 @@ struct userdb {
 	bool (*give_up)(void *owner);
 	void *give_up_owner;
 	int64_t page_size; /* USERDB_CLIENT */
+	struct temp_space temp; /* USERDB_CLIENT */
 	int64_t wal_bytes;
 };
 
@@ -68,6 +71,7 @@ static unsigned char *empty_image(sqlite3_int64 *len)
 	unsigned char *image = NULL;
 	struct sqlite3 *memory = NULL;
 
+	heap_init();
 	if (sqlite3_open_v2(":memory:", &memory, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
 	    sqlite3_exec(memory, first_page, NULL, NULL, NULL) == SQLITE_OK)
 		image = sqlite3_serialize(memory, "main", len, 0);
@@ -239,14 +243,36 @@ void userdb_set_patience(struct userdb *u, int64_t wait_ms, bool (*give_up)(void
 	u->give_up_owner = owner;
 }
 
+/* No SQL that a user left in the database runs on a connection of our own. */
+static int distrust_schema(struct sqlite3 *db)
+{
+	static const struct {
+		int option;
+		int value;
+	} settings[] = {
+		{ SQLITE_DBCONFIG_DEFENSIVE, 1 },
+		{ SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+		{ SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+	};
+	int rc = SQLITE_OK;
+
+	for (size_t i = 0; i < sizeof settings / sizeof *settings && rc == SQLITE_OK; i++)
+		rc = sqlite3_db_config(db, settings[i].option, settings[i].value, NULL);
+	return rc;
+}
+
 static enum userdb_result configure(struct userdb *u, const char *path, enum userdb_role role,
 				    const struct userdb_limits *limits)
 {
-	static const char settings[] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-1024";
+	static const char settings[] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-1024;"
+				       "PRAGMA cell_size_check=ON";
 
 	u->wait_ms = role == USERDB_CLIENT ? limits->lock_wait_ms : INTERNAL_LOCK_WAIT_MS;
 	sqlite3_busy_handler(u->db, wait_for_lock, u);
 	int rc = forbid_checkpoints(u);
+	if (rc == SQLITE_OK && role == USERDB_INTERNAL)
+		rc = distrust_schema(u->db);
 	if (rc != SQLITE_OK)
 		return result_of(rc, "config", path);
 
@@ -262,7 +288,7 @@ static enum userdb_result configure(struct userdb *u, const char *path, enum use
 	if (rc != SQLITE_OK)
 		return result_of(rc, "pragma", path);
 	if (role == USERDB_CLIENT)
-		u->sandbox = sandbox_new(u->db, limits);
+		u->sandbox = sandbox_new(u->db, limits, &u->temp);
 	return USERDB_OK;
 }
 
@@ -276,7 +302,8 @@ enum userdb_result userdb_open(const char *path, enum userdb_role role,
 	struct stat st;
 
 	*out = NULL;
-	int rc = sqlite3_open_v2(path, &u->db, flags, NULL);
+	heap_init();
+	int rc = sqlite3_open_v2(path, &u->db, flags, temp_space_vfs());
 	if ((rc & 0xff) == SQLITE_CANTOPEN && stat(path, &st) < 0 && errno == ENOENT)
 		result = USERDB_ABSENT;
 	else

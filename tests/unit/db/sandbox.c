@@ -1,7 +1,12 @@
 #include "db/sandbox.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "db/client.h"
+#include "db/rules.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 static const struct userdb_limits limits = {
 	.max_db_bytes = 64 << 20,
@@ -403,6 +408,207 @@ static void sizes_are_limited(void **state)
 	refuse(f, "SELECT ?32767", "SQL_INPUT_ERROR", "variable number");
 }
 
+static void depth_and_number_are_limited(void **state)
+{
+	struct client *f = *state;
+	struct buf sql = BUF_INIT;
+
+	buf_add_text(&sql, "SELECT 1");
+	for (int i = 0; i < 500; i++)
+		buf_add_text(&sql, " UNION ALL SELECT 1");
+	refuse(f, sql.data, "SQLITE_UNKNOWN", "too many terms in compound SELECT");
+	buf_clear(&sql);
+	buf_add_text(&sql, "SELECT max(1");
+	for (int i = 0; i < 100; i++)
+		buf_add_text(&sql, ",1");
+	buf_add_text(&sql, ")");
+	refuse(f, sql.data, "SQL_INPUT_ERROR", "too many arguments on function max");
+	buf_clear(&sql);
+	buf_add_text(&sql, "SELECT 1");
+	for (int i = 0; i < 2000; i++)
+		buf_add_text(&sql, ",1");
+	refuse(f, sql.data, "SQLITE_UNKNOWN", "too many columns in result set");
+	buf_release(&sql);
+
+	allow(f, "CREATE TABLE t(a)");
+	allow(f, "CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO t VALUES (new.a + 1); END");
+	allow(f, "PRAGMA recursive_triggers = ON");
+	refuse(f, "INSERT INTO t VALUES (1)", "SQLITE_UNKNOWN", "too many levels of trigger");
+	assert_int_equal(integer(f, "SELECT count(*) FROM t"), 0);
+	refuse(f, "SELECT 'a' LIKE hex(zeroblob(101))", "SQLITE_UNKNOWN", "pattern too complex");
+	refuse(f, "SELECT 'a' GLOB hex(zeroblob(101))", "SQLITE_UNKNOWN", "pattern too complex");
+	allow(f, "SELECT 'a' LIKE hex(zeroblob(100))");
+}
+
+static void memory_of_a_statement_is_limited(void **state)
+{
+	struct client *f = *state;
+	struct buf sql = BUF_INIT;
+
+	refuse(f,
+	       ENDLESS "SELECT group_concat(hex(zeroblob(9999))) FROM (SELECT i FROM n LIMIT 200)",
+	       "SQLITE_TOOBIG", "too big");
+	refuse(f,
+	       ENDLESS
+	       "SELECT json_group_array(hex(zeroblob(9999))) FROM (SELECT i FROM n LIMIT 200)",
+	       "SQLITE_TOOBIG", "too big");
+	buf_add_text(&sql, "SELECT randomblob(1000000)");
+	for (int i = 0; i < 100; i++)
+		buf_add_text(&sql, ", randomblob(1000000)");
+	refuse(f, sql.data, "SQLITE_NOMEM",
+	       "the statement takes more than 74503168 bytes of memory");
+	buf_release(&sql);
+	assert_false(sandbox_tainted(f->sandbox));
+	allow(f, "CREATE TABLE t(a)");
+	allow(f, "INSERT INTO t VALUES (1)");
+	assert_int_equal(integer(f, "SELECT count(*) FROM t"), 1);
+}
+
+static struct client *reopen(void **state, const struct userdb_limits *others)
+{
+	struct client *f = *state;
+
+	userdb_close(f->db);
+	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, others, &f->db), USERDB_OK);
+	f->sandbox = userdb_sandbox(f->db);
+	return f;
+}
+
+static void temporary_files_are_limited(void **state)
+{
+	static const struct userdb_limits patient = {
+		.max_db_bytes = 1 << 20,
+		.max_result_bytes = 1 << 20,
+		.statement_ms = 20000,
+		.lock_wait_ms = 100,
+		.max_sql_bytes = 1000,
+	};
+	static const char full[] = "more than 2097152 bytes of temporary files";
+	struct client *f = reopen(state, &patient);
+
+	refuse(f, ENDLESS "SELECT i, hex(zeroblob(100)) FROM n ORDER BY 2", "SQLITE_FULL", full);
+	refuse(f, ENDLESS "SELECT DISTINCT hex(zeroblob(100)) || i FROM n LIMIT -1 OFFSET 1000000",
+	       "SQLITE_FULL", full);
+	refuse(f, "CREATE TEMP TABLE x AS " ENDLESS "SELECT hex(zeroblob(100)) FROM n",
+	       "SQLITE_FULL", full);
+	assert_int_equal(integer(f, ENDLESS "SELECT count(*) FROM (SELECT i FROM n LIMIT 9)"), 9);
+	/* What a TEMP table holds counts as long as it is there. */
+	allow(f, "CREATE TEMP TABLE x AS SELECT zeroblob(900000) AS a");
+	allow(f, "INSERT INTO x VALUES (zeroblob(900000))");
+	refuse(f, "INSERT INTO x VALUES (zeroblob(900000))", "SQLITE_FULL", full);
+	assert_true(sandbox_tainted(f->sandbox));
+	reopen(state, &patient);
+	/* A sort that fits, and VACUUM of a full database. */
+	allow(f, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) "
+		 "SELECT i FROM n ORDER BY -i");
+	allow(f, "CREATE TABLE t AS SELECT zeroblob(900000) AS a");
+	allow(f, "VACUUM");
+	refuse(f, "INSERT INTO t SELECT a FROM t", "SQLITE_FULL", "database or disk is full");
+}
+
+static void request_that_nothing_can_interrupt_ends_the_process(void **state)
+{
+	static const struct userdb_limits hurried = {
+		.max_db_bytes = 1 << 20,
+		.max_result_bytes = 1 << 20,
+		.statement_ms = 20,
+		.lock_wait_ms = 10,
+		.max_sql_bytes = 1000,
+	};
+	/* trim() compares each character with each of the others: an hour. */
+	static const char stuck[] = "SELECT trim(replace(hex(zeroblob(250000)), '0', 'a'),"
+				    "replace(hex(zeroblob(80000)), '00', 'b') || 'a')";
+	struct client *f = *state;
+	int64_t began_ms = clock_mono_ms();
+	int status;
+
+	pid_t pid = fork();
+	if (pid == 0) {
+		const struct rlimit none = { 0, 0 };
+		struct userdb *u = NULL;
+		struct stmt *st = NULL;
+		struct sql_error e;
+		setrlimit(RLIMIT_CORE, &none);
+		signal(SIGABRT, SIG_DFL);
+		if (userdb_open(f->scratch.db, USERDB_CLIENT, &hurried, &u) != USERDB_OK)
+			_exit(1);
+		sandbox_begin_request(userdb_sandbox(u), false);
+		if (stmt_prepare_one(userdb_sandbox(u), stuck, sizeof stuck - 1, &st, &e) == 0)
+			(void)stmt_step(st, &e);
+		_exit(2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+	assert_in_range(clock_mono_ms() - began_ms, 150, 5000);
+	/* Between two requests of a stream nobody is in a hurry. */
+	sandbox_begin_request(f->sandbox, true);
+	sandbox_leave_request(f->sandbox);
+}
+
+static void statement_in_a_function_of_a_column_ends_in_time(void **state)
+{
+	static const char *const slow[] = {
+		"SELECT count(*) FROM t WHERE a LIKE '%' || hex(zeroblob(99)) || 'b'",
+		"SELECT count(*) FROM t WHERE a GLOB '*' || hex(zeroblob(99)) || 'b'",
+		"SELECT count(*) FROM t WHERE instr(a, hex(zeroblob(200000)) || 'b')",
+		"SELECT count(*) FROM t WHERE replace(a, hex(zeroblob(200000)) || 'b', '') = ''",
+		"SELECT count(*) FROM t WHERE json_valid('[' || a || ']')",
+	};
+	struct client *f = *state;
+
+	allow(f, "CREATE TABLE t(a)");
+	for (int i = 0; i < 5; i++)
+		allow(f, ENDLESS "INSERT INTO t SELECT hex(zeroblob(45000)) FROM n LIMIT 30");
+	for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
+		int64_t began_ms = clock_mono_ms();
+		if (try(f, slow[i], NULL) < 0)
+			assert_string_equal(f->e.code, "SQLITE_INTERRUPT");
+		int64_t ms = clock_mono_ms() - began_ms;
+		if (ms > 3000)
+			fail_msg("%s: %d ms", slow[i], (int)ms);
+	}
+	allow(f, "SELECT 1");
+}
+
+static void virtual_tables_that_were_not_chosen_are_gone(void **state)
+{
+	static const char *const tables[] = {
+		"dbstat", "sqlite_stmt", "sqlite_dbpage", "bytecode('SELECT 1')", "sqlite_dbdata",
+	};
+	struct client *f = *state;
+	char sql[100];
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		(void)snprintf(sql, sizeof sql, "SELECT * FROM %s", tables[i]);
+		refuse(f, sql, "SQLITE_UNKNOWN", "no such table");
+	}
+	refuse(f, "CREATE VIRTUAL TABLE s USING dbstat", "SQLITE_UNKNOWN", "no such module");
+	refuse(f, "CREATE VIRTUAL TABLE c USING csv(filename='/etc/passwd')", "SQLITE_UNKNOWN",
+	       "no such module");
+	allow(f, "CREATE TABLE dbstat(a)");
+	allow(f, "SELECT * FROM dbstat");
+}
+
+static void schema_of_a_user_runs_with_the_users_rights(void **state)
+{
+	static const char *const planted[] = {
+		"CREATE VIEW v AS SELECT sqlite_log(1, 'x')",
+		"CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT sqlite_log(1, 'x'); END",
+	};
+	struct client *f = *state;
+
+	allow(f, "CREATE TABLE t(a)");
+	for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)
+		allow(f, planted[i]);
+	refuse(f, "SELECT * FROM v", "SQLITE_AUTH", "not allowed here: sqlite_log");
+	refuse(f, "INSERT INTO t VALUES (1)", "SQLITE_AUTH", "not allowed here: sqlite_log");
+	refuse(f, "CREATE TABLE u(a, b AS (sqlite_log(1, a)))", "SQLITE_AUTH", "sqlite_log");
+	refuse(f, "CREATE INDEX i ON t(sqlite_log(1, a))", "SQLITE_AUTH", "sqlite_log");
+	refuse(f, "CREATE TABLE u(a DEFAULT (sqlite_log(1, 'x')), CHECK (sqlite_log(1, a)))",
+	       "SQLITE_AUTH", "sqlite_log");
+}
+
 static void quota_of_the_database_is_kept(void **state)
 {
 	static const struct userdb_limits small = {
@@ -412,11 +618,8 @@ static void quota_of_the_database_is_kept(void **state)
 		.lock_wait_ms = 100,
 		.max_sql_bytes = 1000,
 	};
-	struct client *f = *state;
+	struct client *f = reopen(state, &small);
 
-	userdb_close(f->db);
-	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &small, &f->db), USERDB_OK);
-	f->sandbox = userdb_sandbox(f->db);
 	allow(f, "CREATE TABLE t(a)");
 	refuse(f, "INSERT INTO t VALUES (zeroblob(50000))", "SQLITE_FULL", "full");
 	allow(f, "INSERT INTO t VALUES (zeroblob(5000))");
@@ -438,6 +641,13 @@ int main(void)
 		TEST(statements_of_one_request_share_a_time),
 		TEST(waiting_for_the_lock_is_not_the_statements_time),
 		TEST(sizes_are_limited),
+		TEST(depth_and_number_are_limited),
+		TEST(memory_of_a_statement_is_limited),
+		TEST(temporary_files_are_limited),
+		TEST(request_that_nothing_can_interrupt_ends_the_process),
+		TEST(statement_in_a_function_of_a_column_ends_in_time),
+		TEST(virtual_tables_that_were_not_chosen_are_gone),
+		TEST(schema_of_a_user_runs_with_the_users_rights),
 		TEST(quota_of_the_database_is_kept),
 	};
 

@@ -104,11 +104,9 @@ static void connection_with_a_damaged_file_is_not_kept(void **state)
 
 	client_run(c, "CREATE TABLE t(a)");
 	assert_false(sandbox_tainted(c->sandbox));
-	struct userdb *other = scratch_open(&c->scratch);
-	run_sql(other, "PRAGMA writable_schema = ON");
-	run_sql(other, "UPDATE sqlite_schema SET rootpage = 99");
-	run_sql(other, "PRAGMA schema_version = 1000");
-	userdb_close(other);
+	foreign_run(&c->scratch, "PRAGMA writable_schema = ON;"
+				 "UPDATE sqlite_schema SET rootpage = 99;"
+				 "PRAGMA schema_version = 1000");
 	struct stmt *st = client_prepare(c, "SELECT a FROM t");
 	assert_int_equal(stmt_step(st, &c->e), STMT_FAILED);
 	assert_string_equal(c->e.code, "SQLITE_CORRUPT");

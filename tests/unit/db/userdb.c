@@ -266,6 +266,24 @@ static int tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void connection_of_our_own_runs_nothing_of_the_users_schema(void **state)
+{
+	struct scratch *s = *state;
+
+	assert_int_equal(userdb_create(s->db), USERDB_OK);
+	foreign_run(s, "PRAGMA journal_mode=WAL; CREATE TABLE t(a); CREATE TABLE log(a);"
+		       "CREATE VIEW v AS SELECT 1 FROM log;"
+		       "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES (1); END");
+	struct userdb *u = scratch_open(s);
+	run_sql(u, "INSERT INTO t VALUES (1)");
+	assert_int_equal(number_of(u, "SELECT count(*) FROM log"), 0);
+	assert_int_equal(sqlite3_exec(userdb_sqlite(u), "SELECT * FROM v", NULL, NULL, NULL),
+			 SQLITE_ERROR);
+	assert_int_equal(number_of(u, "PRAGMA trusted_schema"), 0);
+	assert_int_equal(number_of(u, "PRAGMA cell_size_check"), 1);
+	userdb_close(u);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +300,7 @@ int main(void)
 		TEST(database_does_not_grow_beyond_its_limit),
 		TEST(closing_rolls_an_open_transaction_back),
 		TEST(closing_nothing_is_allowed),
+		TEST(connection_of_our_own_runs_nothing_of_the_users_schema),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
