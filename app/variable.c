@@ -283,6 +283,14 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.max = 1024,
 		.meaning = "open streams with state of one user",
 	},
+	[VARIABLE_MAX_REQUESTS] = {
+		.name = "HOLDFAST_MAX_REQUESTS",
+		.kind = KIND_COUNT,
+		.standard = "96",
+		.min = 1,
+		.max = 1024,
+		.meaning = "requests of one user that wait for each other; more get 429",
+	},
 	[VARIABLE_SHUTDOWN_MS] = {
 		.name = "HOLDFAST_SHUTDOWN_MS",
 		.kind = KIND_MS,

@@ -7,7 +7,8 @@
  * and says SERVE_PARK: the request then waits without occupying the worker,
  * and the handler is called again, from the start, when wait.ready() says so
  * or wait.until_ms has come.  In the same way it gets in line behind an open
- * transaction of this worker (SERVE_IN_TURN), or goes on in another worker
+ * transaction of this worker (SERVE_IN_TURN), behind those of the same user that
+ * other workers run (SERVE_IN_CROWD), or goes on in another worker
  * (SERVE_HAND_OVER).
  */
 #ifndef HTTP_EXCHANGE_H
@@ -75,6 +76,7 @@ enum served {
 	SERVE_DONE,
 	SERVE_PARK,
 	SERVE_IN_TURN,
+	SERVE_IN_CROWD,
 	SERVE_HAND_OVER,
 };
 
