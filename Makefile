@@ -8,7 +8,9 @@ CSTD = -std=c11 -D_GNU_SOURCE
 WARN = -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wformat=2 -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wundef \
 	-Wpointer-arith -Wcast-qual -Wnull-dereference -Wimplicit-fallthrough
-HARDEN = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+# tests/lint/hardened.sh looks whether the program has all of this.
+HARDEN = -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 \
+	-fcf-protection
 OPT = -O2 -g
 LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lpthread -lm

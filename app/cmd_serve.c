@@ -11,6 +11,7 @@
 #include "http/jwt.h"
 #include "state/node.h"
 #include "store/object.h"
+#include "variable.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -31,12 +32,16 @@ enum serve_mode {
 	SERVE_TRIAL, /* only find out whether SERVE_TAKEOVER would work */
 };
 
-/* No copy of the memory, which holds keys, goes to disk or to another process. */
-static int forbid_dumps(void)
+/*
+ * No copy of the memory, which holds keys, goes to disk or to another process,
+ * and no program that is executed gets more rights than this one.
+ */
+static int give_up_rights(void)
 {
 	struct rlimit none = { 0, 0 };
 
-	if (setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0)
+	if (setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0 &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;
 	log_error("serve.failed", "call=prctl error=\"%s\"", strerror(errno));
 	return -1;
@@ -182,8 +187,10 @@ static int parse_arguments(int argc, char **argv, enum serve_mode *mode, int *fd
 static int serve(struct config *c, enum serve_mode mode, int fd)
 {
 	raise_descriptor_limit();
-	if (forbid_dumps() < 0)
+	if (give_up_rights() < 0)
 		return -1;
+	if (geteuid() == 0 && mode == SERVE_AFRESH)
+		log_warn("serve.root", "why=\"it needs no rights: run it as a user of its own\"");
 	switch (mode) {
 	case SERVE_AFRESH:
 		return serve_afresh(c);
@@ -205,6 +212,7 @@ int cmd_serve(int argc, char **argv)
 		return cmd_usage(argv[0]);
 	if (config_load(CONFIG_STORE | CONFIG_AUTH, &c) < 0)
 		return CMD_USAGE;
+	variables_hide(environ);
 	log_init(c.log, mode == SERVE_TRIAL ? "trial" : "master");
 	umask(077);
 	int result = serve(&c, mode, fd) < 0 ? CMD_FAILED : CMD_OK;

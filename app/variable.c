@@ -533,6 +533,28 @@ int variables_read(char *const environment[], struct setting out[static VARIABLE
 	return 0;
 }
 
+static bool holds_secret(const char *assignment)
+{
+	for (int i = 0; i < VARIABLE_COUNT; i++) {
+		if (variables[i].kind == KIND_SECRET &&
+		    value_of(assignment, variables[i].name, "") != NULL)
+			return true;
+	}
+	return false;
+}
+
+void variables_hide(char *environment[])
+{
+	for (char **e = environment; *e != NULL; e++) {
+		if (!holds_secret(*e))
+			continue;
+		char *value = strchr(*e, '=') + 1;
+		char *copy = alloc_string(*e);
+		explicit_bzero(value, strlen(value));
+		*e = copy;
+	}
+}
+
 void variables_release(struct setting all[static VARIABLE_COUNT])
 {
 	for (int i = 0; i < VARIABLE_COUNT; i++) {
