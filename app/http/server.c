@@ -389,10 +389,13 @@ static bool counts_as_waiting(struct server *s, struct call *c)
 		finish(s, c);
 		return false;
 	}
-	c->waits_at = table_wait_begin(s->table, s->worker, &x->user);
-	if (c->waits_at < 0)
+	int place = table_wait_begin(s->table, s->worker, &x->user);
+	if (place < 0) {
 		refuse_busy(s, c);
-	return c->waits_at >= 0;
+		return false;
+	}
+	c->waits_at = place;
+	return true;
 }
 
 static size_t bytes_of(const struct call *c)
@@ -688,10 +691,12 @@ static bool take_next_turn(struct server *s)
 
 static void go_on(struct server *s, struct call *c)
 {
-	if (c->unread)
-		read_and_run(s, c);
-	else
+	if (!c->unread) {
 		run(s, c);
+		return;
+	}
+	table_worker_serves(s->table, s->worker, c->x.slot);
+	read_and_run(s, c);
 }
 
 /* Its user runs in fewer workers now; or it gets its answer, whatever that is. */
