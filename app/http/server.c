@@ -611,8 +611,11 @@ static bool leaves_body_for_later(struct server *s, struct call *c)
 	if (x->slot == NULL)
 		return false;
 	table_worker_serves(s->table, s->worker, x->slot);
-	return table_others_serve(s->table, s->worker, x->slot) >= s->service.max_running &&
-	       table_waiting(s->table, &x->user) < s->max_requests;
+	if (table_others_serve(s->table, s->worker, x->slot) < s->service.max_running ||
+	    table_waiting(s->table, &x->user) >= s->max_requests)
+		return false;
+	c->waits_at = table_wait_begin(s->table, s->worker, &x->user);
+	return c->waits_at >= 0;
 }
 
 static void serve(struct server *s, struct fcgi_request *r)
@@ -815,9 +818,10 @@ bool server_look(struct server *s)
 
 static void run_all(struct server *s, struct waiting *w)
 {
-	struct call *c;
+	struct call *c, *next;
 
-	while ((c = TAILQ_FIRST(&w->calls)) != NULL) {
+	for (c = TAILQ_FIRST(&w->calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
 		take_back(w, c);
 		go_on(s, c);
 	}

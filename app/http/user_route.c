@@ -243,7 +243,7 @@ static enum served wait_in_crowd(const struct job *j)
 	if (may_wait_in_crowd(j))
 		return SERVE_IN_CROWD;
 	exchange_error(j->x, HTTP_TOO_MANY, "TOO_MANY_REQUESTS",
-		       "other requests of this user run for too long");
+		       "other requests of this user keep this one waiting");
 	j->x->response.retry_after_s = 1;
 	return SERVE_DONE;
 }

@@ -5,7 +5,7 @@
 #
 #	ATTACKS="long reads" SECONDS_EACH=10	some of them, for longer
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE='file'
 start_stack
 
 others=()
