@@ -11,7 +11,6 @@
 #include "http/jwt.h"
 #include "state/node.h"
 #include "store/object.h"
-#include "variable.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -212,7 +211,6 @@ int cmd_serve(int argc, char **argv)
 		return cmd_usage(argv[0]);
 	if (config_load(CONFIG_STORE | CONFIG_AUTH, &c) < 0)
 		return CMD_USAGE;
-	variables_hide(environ);
 	log_init(c.log, mode == SERVE_TRIAL ? "trial" : "master");
 	umask(077);
 	int result = serve(&c, mode, fd) < 0 ? CMD_FAILED : CMD_OK;

@@ -291,6 +291,7 @@ int config_load(unsigned needs, struct config *out)
 	char *line, *rest;
 	int result = config_read(environ, needs, out, &said);
 
+	variables_hide(environ);
 	for (line = said.data; said.len > 0 && (rest = strchr(line, '\n')) != NULL; line = rest + 1)
 		(void)fprintf(stderr, "holdfast: %.*s\n", (int)(rest - line), line);
 	buf_release(&said);
