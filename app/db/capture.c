@@ -80,6 +80,12 @@ static enum route route_within(const struct wal_position *from, const struct wal
 	return ROUTE_NONE;
 }
 
+/* Nobody has copied anything to the database file since our own checkpoint. */
+static bool is_as_it_was(const struct wal_position *from, const struct wal_index *now)
+{
+	return from->file_ns != 0 && from->file_ns == now->file_ns;
+}
+
 static enum route route_from(const struct wal_position *from, const struct wal_index *now)
 {
 	if (from->page_size == 0)
@@ -89,14 +95,16 @@ static enum route route_from(const struct wal_position *from, const struct wal_i
 	if (from->frame == 0 && from->file_ns != now->file_ns)
 		return ROUTE_GAP;
 	if (now->last_frame == 0) {
-		bool complete = from->frame == 0 || (from->armed && !now->wal_is_cut);
+		bool complete = from->frame == 0 ||
+				(from->armed && (!now->wal_is_cut || is_as_it_was(from, now)));
 		return complete && from->npages == now->npages ? ROUTE_NONE : ROUTE_GAP;
 	}
 	if (from->frame == 0)
 		return ROUTE_ANEW;
 	if (memcmp(from->salt, now->salt, sizeof from->salt) == 0)
 		return route_within(from, now);
-	return from->armed && wal_salt_follows(from->salt, now->salt) ? ROUTE_ANEW : ROUTE_GAP;
+	bool next = wal_salt_follows(from->salt, now->salt) || is_as_it_was(from, now);
+	return from->armed && next ? ROUTE_ANEW : ROUTE_GAP;
 }
 
 static struct wal_position position_of(const struct wal_index *now)
@@ -107,7 +115,7 @@ static struct wal_position position_of(const struct wal_index *now)
 		.page_size = now->page_size,
 		.npages = now->npages,
 		.armed = now->last_frame > 0 && now->in_file,
-		.file_ns = now->last_frame > 0 ? 0 : now->file_ns,
+		.file_ns = now->in_file ? now->file_ns : 0,
 	};
 
 	memcpy(p.salt, now->salt, sizeof p.salt);

@@ -27,7 +27,7 @@ struct wal_position {
 	 * means a new WAL after it, not a gap.
 	 */
 	bool armed;
-	/* Frame 0: when the database file was last changed, wall clock; else 0. */
+	/* When the database file, which holds all of this, was last changed, wall clock; else 0. */
 	int64_t file_ns;
 };
 

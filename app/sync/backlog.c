@@ -44,6 +44,7 @@ static int arm(void *owner)
 	struct backlog *b = owner;
 
 	b->record.position.armed = true;
+	b->record.position.file_ns = 0;
 	if (backlog_save(b) < 0)
 		return -1;
 	FAULT("push.armed");
@@ -62,6 +63,18 @@ static void disarm(struct backlog *b, bool was_armed)
 	backlog_save(b);
 }
 
+/*
+ * By which a WAL with new salts is known to be the next one, see capture.c.  If
+ * nothing was armed, nothing was copied: then a new time is somebody else's.
+ */
+static void note_file(struct backlog *b)
+{
+	if (!b->record.position.armed || b->record.position.file_ns != 0)
+		return;
+	b->record.position.file_ns = wal_file_ns(b->db_path);
+	backlog_save(b);
+}
+
 void backlog_checkpoint(struct backlog *b)
 {
 	bool was_armed = b->record.position.armed;
@@ -75,6 +88,7 @@ void backlog_checkpoint(struct backlog *b)
 	switch (result) {
 	case CHECKPOINT_DONE:
 		FAULT("push.after_checkpoint");
+		note_file(b);
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, b->account->id.text,
 			  b->record.position.frame);
 		break;
@@ -111,6 +125,7 @@ static int spool_rest(void *owner, struct userdb *reader)
 		next.spool_first = next.spool_last;
 	next.position = *capture_position(c);
 	next.position.armed = true;
+	next.position.file_ns = 0;
 	outgoing_header(c, next.txid + 1 + next.spool_last - next.spool_first, b->config->node, &h);
 	int rc = spool_add(b->spool_dir, next.spool_last, c, &h);
 	capture_end(c);
@@ -156,7 +171,9 @@ void backlog_shorten(struct backlog *b)
 	enum checkpoint_result result =
 		wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b);
 	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
-	if (result == CHECKPOINT_LATER)
+	if (result == CHECKPOINT_DONE)
+		note_file(b);
+	else if (result == CHECKPOINT_LATER)
 		disarm(b, false);
 	spool_keep_only(b->spool_dir, b->record.spool_first, b->record.spool_last);
 }

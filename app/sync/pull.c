@@ -62,12 +62,10 @@ static void pull_free(struct pull *p)
 	free(p);
 }
 
+/* Where a database was to be replaced, the next look knows whether that is still to be done. */
 static void pull_end(struct pull *p)
 {
-	struct slot_view v;
-
-	slot_read(p->slot, &v);
-	if (!v.conflict)
+	if (!p->replaces)
 		table_clear_due(p->sync->table, p->slot);
 	slot_pull_ended(p->slot, clock_mono_ms());
 	p->sync->pulls--;
@@ -79,8 +77,8 @@ static void pull_failed(struct pull *p, enum object_error error)
 	log_warn("pull.failed", "user=%s error=%s ms=%" PRId64, p->id.text,
 		 object_error_name[error], clock_mono_ms() - p->began_ms);
 	slot_pull_failed(p->slot, error, clock_mono_ms());
-	/* A conflict is as decided as before, and no request may ask for its end again. */
-	if (p->keeps)
+	/* Nobody asks again for a replacement, as requests do for a database that is not here. */
+	if (p->replaces)
 		slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
 	pull_end(p);
 }

@@ -6,14 +6,12 @@
  *
  * The key of the object follows from the record's TXID and the object is
  * created only if it does not exist.  A refusal, or an answer that never came,
- * is settled by the first 100 bytes of the object that is there: the node id
- * in them says whether it is ours, the WAL position how far it reaches.  What
- * is ours is adopted, whatever attempt it came from.
+ * is settled by what is there, see inquiry.c.
  *
  * A crash at any point leaves the record at or one object behind the store,
  * and the next push finds out by the same way.
  */
-#include "sync/engine.h"
+#include "sync/push.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -39,30 +37,6 @@ enum {
 	LATER_MS = 20,
 };
 
-struct push {
-	struct sync *sync;
-	struct account *account;
-	struct slot *slot;
-	struct backlog backlog;
-	struct record *record; /* the backlog's */
-	bool keeps_local; /* whatever history the store has, ours goes on top */
-	uint64_t covered; /* commits that this round stores */
-	struct wal_position position; /* what this round reaches */
-	uint8_t header[LTX_HEADER_LEN]; /* of the object that this round puts */
-	bool mends; /* a snapshot is owed, due or not */
-	struct compact *compact; /* writes a snapshot of what this round reaches, or NULL */
-	struct capture *capture; /* while it is encoded */
-	struct outgoing *outgoing;
-	struct task task;
-	struct spill *body;
-	bool spooled; /* it is the spool's first file, not a capture */
-	int64_t round_ms; /* when the round began, monotonic */
-	enum object_error put_error; /* of a put whose outcome is asked for */
-	struct object_request request;
-	char user_dir[PATH_MAX];
-};
-
-static void push_round(struct push *p);
 static void put_done(struct object_request *q);
 
 /* With it goes the snapshot that would have been made of it. */
@@ -76,7 +50,7 @@ static void release_capture(struct push *p)
 	p->compact = NULL;
 }
 
-static void push_end(struct push *p)
+void push_end(struct push *p)
 {
 	struct sync *s = p->sync;
 	struct slot *slot = p->slot;
@@ -102,8 +76,8 @@ static uint32_t random_word(void)
 	return word;
 }
 
-static void push_failed(struct push *p, enum object_error error, enum object_result result,
-			int64_t asked_ms)
+void push_failed(struct push *p, enum object_error error, enum object_result result,
+		 int64_t asked_ms)
 {
 	const struct backoff *retry = &p->sync->config.retry;
 	int64_t now = clock_wall_ms();
@@ -133,7 +107,7 @@ static void push_failed(struct push *p, enum object_error error, enum object_res
 	push_end(p);
 }
 
-static void push_conflict(struct push *p, const char *key)
+void push_conflict(struct push *p, const char *key)
 {
 	log_error("push.conflict", "user=%s key=%s", p->account->id.text, key);
 	p->record->failed_since_ms = clock_wall_ms();
@@ -148,8 +122,7 @@ static void push_conflict(struct push *p, const char *key)
 	push_end(p);
 }
 
-static void start_request(struct push *p, enum object_verb verb,
-			  void (*done)(struct object_request *))
+void push_request(struct push *p, enum object_verb verb, void (*done)(struct object_request *))
 {
 	spill_free(p->request.answer);
 	memset(&p->request, 0, sizeof p->request);
@@ -160,17 +133,9 @@ static void start_request(struct push *p, enum object_verb verb,
 		p->request.answer = spill_new(p->user_dir, SPILL_MEMORY);
 }
 
-static void ask_for_header(struct push *p, uint64_t txid, void (*done)(struct object_request *))
-{
-	start_request(p, OBJECT_GET, done);
-	p->request.range_len = LTX_HEADER_LEN;
-	chain_push_key(&p->account->id, txid, p->request.key);
-	store_start(p->sync->store, &p->request);
-}
-
 static void put(struct push *p)
 {
-	start_request(p, OBJECT_CREATE, put_done);
+	push_request(p, OBJECT_CREATE, put_done);
 	p->request.body = p->body;
 	chain_push_key(&p->account->id, p->record->txid + 1, p->request.key);
 	FAULT("push.before_put");
@@ -231,7 +196,7 @@ static void mended(struct push *p)
 		push_failed(p, ERROR_MISSING, OBJECT_TRY_LATER, 0);
 }
 
-static void put_stored(struct push *p)
+void push_put_stored(struct push *p)
 {
 	health_succeeded(&p->sync->health, clock_mono_ms());
 	FAULT("push.after_put");
@@ -253,94 +218,16 @@ static void put_stored(struct push *p)
 		push_stored(p);
 }
 
-/* Where in the WAL an object ends; nowhere, if the WAL has started over since. */
-static struct wal_position end_of(struct push *p, const struct ltx_header *h)
-{
-	struct wal_position end = { .page_size = 0 };
-	uint64_t frame = 0;
-
-	if (h->wal_len > 0)
-		frame = (h->wal_offset + h->wal_len - 32) / (h->page_size + 24u);
-	if (frame == 0 || frame > UINT32_MAX ||
-	    wal_position_at(p->account->db, h->wal_salt, (uint32_t)frame, &end) != CAPTURE_PAGES)
-		return (struct wal_position){ .page_size = 0 };
-	return end;
-}
-
-/*
- * An object of ours from an attempt whose answer never came.  It may reach
- * less far than what is committed now; the rest goes out as the next one.  If
- * it was spooled meanwhile, the spool holds all of it and more.
- */
-static void adopt(struct push *p, const struct ltx_header *h)
-{
-	p->record->txid = h->max_txid;
-	if (p->record->spool_first == 0)
-		p->record->position = end_of(p, h);
-	log_info("push.adopted", "user=%s txid=%" PRIu64 " frame=%" PRIu32 " spool=%" PRIu64,
-		 p->account->id.text, h->max_txid, p->record->position.frame,
-		 p->record->spool_first);
-	FAULT("adopt.before_record");
-	if (backlog_save(&p->backlog) < 0)
-		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
-	else
-		push_round(p);
-}
-
-static void settle(struct push *p, const uint8_t bytes[LTX_HEADER_LEN])
-{
-	struct ltx_header h;
-
-	if (memcmp(bytes, p->header, LTX_HEADER_LEN) == 0)
-		put_stored(p);
-	else if (ltx_header_read(bytes, &h) < 0 || h.node != p->sync->config.node)
-		push_conflict(p, p->request.key);
-	else
-		adopt(p, &h);
-}
-
-static void asked(struct object_request *q)
-{
-	struct push *p = q->owner;
-	uint8_t bytes[LTX_HEADER_LEN];
-
-	switch (q->result) {
-	case OBJECT_OK:
-		if (spill_read(q->answer, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes)
-			settle(p, bytes);
-		else
-			push_failed(p, ERROR_DAMAGED, OBJECT_DAMAGED, 0);
-		return;
-	case OBJECT_ABSENT:
-		/* Not yet there is not "not stored": the next attempt has the same key. */
-		push_failed(p, p->put_error, OBJECT_UNKNOWN, 0);
-		return;
-	case OBJECT_TAKEN:
-	case OBJECT_UNKNOWN:
-	case OBJECT_TRY_LATER:
-	case OBJECT_REFUSED:
-	case OBJECT_DAMAGED:
-		push_failed(p, q->error, q->result, q->retry_after_ms);
-		return;
-	}
-}
-
-static void ask(struct push *p, enum object_error why)
-{
-	p->put_error = why;
-	ask_for_header(p, p->record->txid + 1, asked);
-}
-
 static void put_done(struct object_request *q)
 {
 	struct push *p = q->owner;
 
 	switch (q->result) {
 	case OBJECT_OK:
-		put_stored(p);
+		push_put_stored(p);
 		return;
 	case OBJECT_TAKEN:
-		ask(p, ERROR_SERVER);
+		inquiry_outcome(p, ERROR_SERVER);
 		return;
 	case OBJECT_UNKNOWN:
 		/*
@@ -350,7 +237,7 @@ static void put_done(struct object_request *q)
 		if (q->error == ERROR_TIMEOUT)
 			push_failed(p, q->error, q->result, q->retry_after_ms);
 		else
-			ask(p, q->error);
+			inquiry_outcome(p, q->error);
 		return;
 	case OBJECT_TRY_LATER:
 	case OBJECT_REFUSED:
@@ -418,7 +305,7 @@ static void mend_as_it_is(struct push *p)
 	mended(p);
 }
 
-static void push_captured(struct push *p)
+void push_captured(struct push *p)
 {
 	struct userdb *db = p->account->db;
 
@@ -465,7 +352,7 @@ static void push_spooled(struct push *p)
 		push_captured(p);
 }
 
-static void push_backlog(struct push *p)
+void push_backlog(struct push *p)
 {
 	if (p->record->spool_first != 0)
 		push_spooled(p);
@@ -473,155 +360,7 @@ static void push_backlog(struct push *p)
 		push_captured(p);
 }
 
-static void last_asked(struct object_request *q)
-{
-	struct push *p = q->owner;
-	uint8_t bytes[LTX_HEADER_LEN];
-	struct ltx_header h;
-
-	if (q->result != OBJECT_OK) {
-		push_failed(p, q->error ? q->error : ERROR_DAMAGED, q->result, q->retry_after_ms);
-		return;
-	}
-	if (spill_read(q->answer, 0, bytes, sizeof bytes) != (int64_t)sizeof bytes ||
-	    ltx_header_read(bytes, &h) < 0 || h.node != p->sync->config.node) {
-		push_conflict(p, q->key);
-		return;
-	}
-	p->record->txid = h.max_txid;
-	push_captured(p);
-}
-
-/*
- * The user keeps this database: it goes, whole, behind the last transaction
- * that is there, which stays restorable by its TXID.
- */
-static void push_on_top(struct push *p, uint64_t last_txid)
-{
-	memset(p->record, 0, sizeof *p->record);
-	p->record->txid = last_txid;
-	if (backlog_forget(&p->backlog) < 0) {
-		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
-		return;
-	}
-	FAULT("resolve.after_record");
-	log_info("conflict.resolved", "user=%s keep=local txid=%" PRIu64, p->account->id.text,
-		 last_txid + 1);
-	slot_push_conflict(p->slot, false);
-	p->keeps_local = false;
-	p->backlog.recorded = true;
-	push_captured(p);
-}
-
-static void listed(struct object_request *q)
-{
-	struct push *p = q->owner;
-	struct chain_link last;
-
-	if (q->result != OBJECT_OK && q->result != OBJECT_ABSENT) {
-		push_failed(p, q->error, q->result, q->retry_after_ms);
-		return;
-	}
-	bool any = chain_last(&q->listing, &last);
-	object_listing_release(&q->listing);
-	if (p->keeps_local) {
-		push_on_top(p, any ? last.max_txid : 0);
-		return;
-	}
-	if (!any) {
-		push_captured(p);
-		return;
-	}
-	start_request(p, OBJECT_GET, last_asked);
-	p->request.range_len = LTX_HEADER_LEN;
-	memcpy(p->request.key, last.key, sizeof p->request.key);
-	store_start(p->sync->store, &p->request);
-}
-
-static void list(struct push *p, void (*done)(struct object_request *))
-{
-	start_request(p, OBJECT_LIST, done);
-	chain_prefix(&p->account->id, p->request.key);
-	store_start(p->sync->store, &p->request);
-}
-
-/* How far the store reaches, only the store can say. */
-static void find_last(struct push *p)
-{
-	list(p, listed);
-}
-
-/* -- objects that somebody else removed -- */
-
-/* Nobody has written anything that could be late. */
-static void check_later(struct push *p)
-{
-	slot_push_put_off(p->slot, clock_mono_ms() + p->sync->config.retry.max_ms);
-	push_end(p);
-}
-
-static bool is_restorable(const struct object_listing *listing, uint64_t txid)
-{
-	struct chain chain;
-
-	if (chain_choose(listing, txid, &chain) != CHAIN_OK)
-		return false;
-	chain_release(&chain);
-	return true;
-}
-
-/*
- * Nothing restores from behind a gap: a snapshot is written of what is here.
- * TXIDs go on from where they are, for one that was used is never used again.
- */
-static void mend(struct push *p)
-{
-	if (backlog_save(&p->backlog) < 0) {
-		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
-		return;
-	}
-	p->compact = compact_force(p->sync, &p->account->id);
-	p->mends = p->compact != NULL;
-	if (p->mends)
-		push_backlog(p);
-	else
-		push_failed(p, ERROR_MISSING, OBJECT_TRY_LATER, 0);
-}
-
-static void listed_for_gap(struct object_request *q)
-{
-	struct push *p = q->owner;
-	struct slot_view v;
-
-	if (q->result != OBJECT_OK && q->result != OBJECT_ABSENT) {
-		slot_read(p->slot, &v);
-		if (!slot_is_dirty(&v))
-			check_later(p);
-		else
-			push_failed(p, q->error, q->result, q->retry_after_ms);
-		return;
-	}
-	bool whole = p->record->txid == 0 || is_restorable(&q->listing, p->record->txid);
-	object_listing_release(&q->listing);
-	slot_push_checked(p->slot);
-	if (!whole && !p->record->gap) {
-		log_error("store.gap", "user=%s txid=%" PRIu64, p->account->id.text,
-			  p->record->txid);
-		table_store(p->sync->table)->gaps++;
-	}
-	p->record->gap = !whole;
-	if (whole)
-		push_backlog(p);
-	else
-		mend(p);
-}
-
-static void look_for_gap(struct push *p)
-{
-	list(p, listed_for_gap);
-}
-
-static void push_round(struct push *p)
+void push_round(struct push *p)
 {
 	struct slot_view v;
 
@@ -634,13 +373,13 @@ static void push_round(struct push *p)
 	case RECORD_OK:
 		slot_read(p->slot, &v);
 		if (v.suspect || p->record->gap)
-			look_for_gap(p);
+			inquiry_gap(p);
 		else
 			push_backlog(p);
 		return;
 	case RECORD_MISSING:
 		log_warn("record.missing", "user=%s", p->account->id.text);
-		find_last(p);
+		inquiry_last(p);
 		return;
 	case RECORD_FAILED:
 		push_failed(p, ERROR_DISK, OBJECT_TRY_LATER, 0);
@@ -649,7 +388,7 @@ static void push_round(struct push *p)
 }
 
 /* NULL: another worker is at it, or it cannot be done now. */
-static struct push *push_claim(struct sync *s, struct slot *slot)
+struct push *push_claim(struct sync *s, struct slot *slot)
 {
 	struct account *account;
 	struct user_id id;
@@ -692,101 +431,6 @@ void push_start(struct sync *s, struct slot *slot)
 
 	if (p != NULL)
 		push_round(p);
-}
-
-/* Our own last object, which retention may have removed behind a snapshot. */
-static void last_checked(struct object_request *q)
-{
-	struct push *p = q->owner;
-
-	switch (q->result) {
-	case OBJECT_OK:
-		slot_push_checked(p->slot);
-		push_end(p);
-		return;
-	case OBJECT_ABSENT:
-		look_for_gap(p);
-		return;
-	case OBJECT_TAKEN:
-	case OBJECT_UNKNOWN:
-	case OBJECT_TRY_LATER:
-	case OBJECT_REFUSED:
-	case OBJECT_DAMAGED:
-		check_later(p);
-		return;
-	}
-}
-
-static void found_next(struct push *p)
-{
-	const struct spill *answer = p->request.answer;
-	struct sync *s = p->sync;
-	struct slot *slot = p->slot;
-	uint8_t bytes[LTX_HEADER_LEN];
-	struct ltx_header h;
-
-	if (spill_read(answer, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes &&
-	    ltx_header_read(bytes, &h) == 0 && h.node == s->config.node) {
-		adopt(p, &h);
-		return;
-	}
-	log_info("check.behind", "user=%s txid=%" PRIu64, p->account->id.text, p->record->txid);
-	push_end(p);
-	pull_forward(s, slot);
-}
-
-static void next_checked(struct object_request *q)
-{
-	struct push *p = q->owner;
-
-	switch (q->result) {
-	case OBJECT_OK:
-		found_next(p);
-		return;
-	case OBJECT_ABSENT:
-		if (p->record->txid != 0) {
-			ask_for_header(p, p->record->txid, last_checked);
-			return;
-		}
-		slot_push_checked(p->slot);
-		push_end(p);
-		return;
-	case OBJECT_TAKEN:
-	case OBJECT_UNKNOWN:
-	case OBJECT_TRY_LATER:
-	case OBJECT_REFUSED:
-	case OBJECT_DAMAGED:
-		check_later(p);
-		return;
-	}
-}
-
-void push_check(struct sync *s, struct slot *slot)
-{
-	struct push *p = push_claim(s, slot);
-	struct slot_view v;
-
-	if (p == NULL)
-		return;
-	p->round_ms = clock_mono_ms();
-	p->covered = slot_committed(slot);
-	slot_read(slot, &v);
-	if (backlog_read(&p->backlog) != RECORD_OK || v.suspect || p->record->gap)
-		push_round(p);
-	else
-		ask_for_header(p, p->record->txid + 1, next_checked);
-}
-
-void push_keep_local(struct sync *s, struct slot *slot)
-{
-	struct push *p = push_claim(s, slot);
-
-	if (p == NULL)
-		return;
-	p->keeps_local = true;
-	p->round_ms = clock_mono_ms();
-	p->covered = slot_committed(p->slot);
-	find_last(p);
 }
 
 void push_give_up(struct sync *s, struct slot *slot)

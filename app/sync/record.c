@@ -7,7 +7,7 @@
  *	page_size 4096
  *	pages 40
  *	armed 0
- *	file_ns 0			with frame 0: when the database file was last changed
+ *	file_ns 0			when the database file was last changed, if it holds all of it
  *	spool 0 0
  *	pushed 90812		bytes, of all pushes there ever were
  *	gap 0

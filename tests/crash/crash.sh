@@ -567,6 +567,7 @@ say_how() {
 		echo "again: make crash ROUNDS=1 SEED=$seed"
 		echo "and with what came before: make crash ROUNDS=$round SEED=$first_seed"
 	} >&2
+	touch "$stack/dead"
 	for pid in $writers_pid $weather_pid; do
 		kill -KILL "$pid" 2>/dev/null || true
 	done

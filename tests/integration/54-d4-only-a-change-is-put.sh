@@ -43,8 +43,11 @@ expect_nothing_to_push
 execute alice "INSERT INTO note SELECT 2, 'two' UNION ALL SELECT 3, NULL"
 expect_status 400
 expect_nothing_to_push
-# Left open, and so rolled back with the request.
-sequence alice "BEGIN IMMEDIATE; INSERT INTO note VALUES (2, 'left open')"
+# Left open, and so rolled back with its stream.
+pipeline alice '{"requests": [
+	{"type": "sequence", "sql": "BEGIN IMMEDIATE; INSERT INTO note VALUES (2, '"'"'left open'"'"')"},
+	{"type": "close"}]}'
+expect_status 200
 expect_nothing_to_push
 expect_rows alice "SELECT * FROM note" '1|one'
 

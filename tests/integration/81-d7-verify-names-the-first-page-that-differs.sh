@@ -72,7 +72,10 @@ wait_until 10 is_served alice
 wait_until 10 is_served bob
 stop_holdfast
 expect_verified 0 "2 users: 2 ok" --all
+# As a failing disk does it: the time of the last change stays.
+changed=$(stat -c %y "$(local_file bob)")
 printf '\xff' | dd of="$(local_file bob)" bs=1 seek=$((4096 * 2 + 1000)) conv=notrunc status=none
+touch -m -d "$changed" "$(local_file bob)"
 expect_verified 1 "differs bob txid=2 page=3 differs between the store and here: the first of 1;" bob
 expect_verified 0 "ok alice" alice
 

@@ -144,7 +144,7 @@ cp "$stack/key.good" "$key_file"
 expect_takeover
 
 # One that takes the present table for something else.
-sed 's/hftable1/hftable2/g' "$HOLDFAST" >"$stack/new"
+sed 's/hftable[0-9]/hftable-/g' "$HOLDFAST" >"$stack/new"
 ! cmp -s "$stack/new" "$HOLDFAST" || fail "the table's version is not where it was"
 install_program "$stack/new"
 # Nobody serves before the last of the old workers is gone: it does not wait for the store.

@@ -203,6 +203,7 @@ static void checkpoint(struct pusher *p, bool dies)
 	p->dies_once_armed = dies;
 	switch (wal_checkpoint(p->u, p->s->db, &p->r.at, arm_or_die, p)) {
 	case CHECKPOINT_DONE:
+		p->r.at.file_ns = wal_file_ns(p->s->db);
 		p->ncheckpoints++;
 		break;
 	case CHECKPOINT_LATER:
