@@ -67,6 +67,7 @@ struct wait {
 	uint64_t goal; /* for the handler: what it waits for */
 	int rounds; /* how often this request has waited; kept by the server */
 	bool retried; /* it has waited for a flagged user's retry */
+	bool in_stream; /* of an open stream, of which there are few: not refused for waiting */
 	bool its_turn; /* it has waited in line; kept by the server */
 	uint32_t hops; /* how often it was handed over; kept by the server */
 	unsigned worker; /* SERVE_HAND_OVER: to whom */

@@ -382,7 +382,7 @@ static bool counts_as_waiting(struct server *s, struct call *c)
 
 	if (c->waits_at >= 0)
 		return true;
-	if (table_waiting(s->table, &x->user) >= s->max_requests) {
+	if (!x->wait.in_stream && table_waiting(s->table, &x->user) >= s->max_requests) {
 		exchange_error(x, HTTP_TOO_MANY, "TOO_MANY_REQUESTS",
 			       "too many requests of this user wait");
 		x->response.retry_after_s = BUSY_RETRY_S;

@@ -408,6 +408,7 @@ static enum served on_open_stream(struct service *s, struct exchange *x, struct 
 		.db = stream->account->db,
 	};
 
+	x->wait.in_stream = true;
 	if (!hrana_check(h, x, &stream->store))
 		return end_stream(&j);
 	if (waits_for_retry(&j))
@@ -416,7 +417,7 @@ static enum served on_open_stream(struct service *s, struct exchange *x, struct 
 		return end_stream(&j);
 	if (has_to_wait_its_turn(&j))
 		return wait_for_lock(&j);
-	/* Streams are few: rather than ended, they are let through after all. */
+	/* Rather than refused, it is let through after all. */
 	if (has_to_wait_in_crowd(&j) && may_wait_in_crowd(&j))
 		return SERVE_IN_CROWD;
 	switch (run(&j, &stream->store)) {
