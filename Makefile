@@ -8,7 +8,9 @@ CSTD = -std=c11 -D_GNU_SOURCE
 WARN = -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wformat=2 -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wundef \
 	-Wpointer-arith -Wcast-qual -Wnull-dereference -Wimplicit-fallthrough
-HARDEN = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+# tests/lint/hardened.sh looks whether the program has all of this.
+HARDEN = -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 \
+	-fcf-protection
 OPT = -O2 -g
 LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lpthread -lm
@@ -24,6 +26,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 # Everything a build flavour makes lies in its own folder:
 #	build/		what is deployed
 #	build/asan/	under the address and undefined-behaviour sanitizers
+#	build/tsan/	under the thread sanitizer
 #	build/faults/	with points at which it can be told to die, see base/fault.h
 B ?= build
 ifeq ($(B),build/asan)
@@ -31,6 +34,12 @@ HARDEN = -fPIE
 OPT = -O1 -g
 CSTD += $(ASAN)
 LINK = -pie $(ASAN)
+endif
+ifeq ($(B),build/tsan)
+HARDEN = -fPIE
+OPT = -O1 -g
+CSTD += -fsanitize=thread -fno-omit-frame-pointer
+LINK = -pie -fsanitize=thread
 endif
 ifeq ($(B),build/faults)
 CSTD += -DFAULTS
@@ -42,12 +51,15 @@ src_of = $(wildcard app/$(1)/*.c)
 obj_of = $(patsubst app/%.c,$(B)/obj/%.o,$(call src_of,$(1)))
 MAIN_OBJ = $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c))
 
-.PHONY: all clean
+.PHONY: all objects clean
 all: $(B)/holdfast
 
 $(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Compiled and no more: for what warns.
+objects: $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c app/*/*.c))
 
 $(B)/obj/%.o: app/%.c
 	@mkdir -p $(@D)

@@ -31,12 +31,16 @@ enum serve_mode {
 	SERVE_TRIAL, /* only find out whether SERVE_TAKEOVER would work */
 };
 
-/* No copy of the memory, which holds keys, goes to disk or to another process. */
-static int forbid_dumps(void)
+/*
+ * No copy of the memory, which holds keys, goes to disk or to another process,
+ * and no program that is executed gets more rights than this one.
+ */
+static int give_up_rights(void)
 {
 	struct rlimit none = { 0, 0 };
 
-	if (setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0)
+	if (setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0 &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;
 	log_error("serve.failed", "call=prctl error=\"%s\"", strerror(errno));
 	return -1;
@@ -186,6 +190,8 @@ static int read_keys(const struct config *c, struct jwks **out)
 
 static int run(struct config *c, enum serve_mode mode, int fd)
 {
+	if (geteuid() == 0 && mode == SERVE_AFRESH)
+		log_warn("serve.root", "why=\"it needs no rights: run it as a user of its own\"");
 	switch (mode) {
 	case SERVE_AFRESH:
 		return serve_afresh(c);
@@ -202,7 +208,7 @@ static int serve(struct config *c, enum serve_mode mode, int fd)
 	struct jwks *keys;
 
 	raise_descriptor_limit();
-	if (forbid_dumps() < 0 || read_keys(c, &keys) < 0)
+	if (give_up_rights() < 0 || read_keys(c, &keys) < 0)
 		return -1;
 	c->server.jwt.keys = keys;
 	int result = run(c, mode, fd);

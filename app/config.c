@@ -19,7 +19,7 @@ enum {
 	/* About 110 kB and 4 descriptors each. */
 	REQUEST_OPEN_MAX = 128,
 	SYNC_OPEN_MAX = 64,
-	PARKED_MAX = 64,
+	PARKED_MAX = 256,
 };
 
 static bool starts_with(const char *text, const char *start)
@@ -163,6 +163,14 @@ static int transfers_of_one(const struct setting set[static VARIABLE_COUNT])
 	return share > 0 ? (int)share : 1;
 }
 
+/* One of the workers of a socket is always left for other users, if there are two. */
+static unsigned running_of_one(const struct setting set[static VARIABLE_COUNT])
+{
+	int64_t share = set[VARIABLE_WORKERS].number / set[VARIABLE_SOCKETS].number;
+
+	return share > 2 ? (unsigned)share - 1 : 1;
+}
+
 static struct server_config make_server(const struct config *c, const struct setting *set)
 {
 	return (struct server_config){
@@ -187,6 +195,8 @@ static struct server_config make_server(const struct config *c, const struct set
 		.max_parked = PARKED_MAX,
 		.max_wal_bytes = set[VARIABLE_MAX_WAL_BYTES].number,
 		.max_streams = (unsigned)set[VARIABLE_MAX_STREAMS].number,
+		.max_requests = (unsigned)set[VARIABLE_MAX_REQUESTS].number,
+		.max_running = running_of_one(set),
 		.stream_idle_ms = set[VARIABLE_STREAM_IDLE_MS].number,
 		.stream_max_ms = set[VARIABLE_STREAM_MAX_MS].number,
 	};
@@ -289,6 +299,7 @@ int config_load(unsigned needs, struct config *out)
 	char *line, *rest;
 	int result = config_read(environ, needs, out, &said);
 
+	variables_hide(environ);
 	for (line = said.data; said.len > 0 && (rest = strchr(line, '\n')) != NULL; line = rest + 1)
 		(void)fprintf(stderr, "holdfast: %.*s\n", (int)(rest - line), line);
 	buf_release(&said);

@@ -48,7 +48,10 @@ enum config_need {
 int config_read(char *const environment[], unsigned needs, struct config *out, struct buf *said);
 void config_release(struct config *c);
 
-/* The same from this process's environment, with what is to be said on stderr. */
+/*
+ * The same from this process's environment, with what is to be said on stderr.
+ * Afterwards /proc does not show the secrets in it.
+ */
 int config_load(unsigned needs, struct config *out);
 
 #endif

@@ -305,6 +305,14 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.max = 1024,
 		.meaning = "open streams with state of one user",
 	},
+	[VARIABLE_MAX_REQUESTS] = {
+		.name = "HOLDFAST_MAX_REQUESTS",
+		.kind = KIND_COUNT,
+		.standard = "96",
+		.min = 1,
+		.max = 1024,
+		.meaning = "requests of one user that wait for each other; more get 429",
+	},
 	[VARIABLE_SHUTDOWN_MS] = {
 		.name = "HOLDFAST_SHUTDOWN_MS",
 		.kind = KIND_MS,
@@ -559,6 +567,28 @@ int variables_read(char *const environment[], struct setting out[static VARIABLE
 			return -1;
 	}
 	return 0;
+}
+
+static bool holds_secret(const char *assignment)
+{
+	for (int i = 0; i < VARIABLE_COUNT; i++) {
+		if (variables[i].kind == KIND_SECRET &&
+		    value_of(assignment, variables[i].name, "") != NULL)
+			return true;
+	}
+	return false;
+}
+
+void variables_hide(char *environment[])
+{
+	for (char **e = environment; *e != NULL; e++) {
+		if (!holds_secret(*e))
+			continue;
+		char *value = strchr(*e, '=') + 1;
+		char *copy = alloc_string(*e);
+		explicit_bzero(value, strlen(value));
+		*e = copy;
+	}
 }
 
 void variables_release(struct setting all[static VARIABLE_COUNT])

@@ -49,6 +49,7 @@ enum variable_id {
 	VARIABLE_STREAM_IDLE_MS,
 	VARIABLE_STREAM_MAX_MS,
 	VARIABLE_MAX_STREAMS,
+	VARIABLE_MAX_REQUESTS,
 	VARIABLE_SHUTDOWN_MS,
 	VARIABLE_LOG,
 	VARIABLE_COUNT,
@@ -69,6 +70,11 @@ int variables_read(char *const environment[], struct setting out[static VARIABLE
 		   struct buf *said);
 /* Leaves `s` empty when it is not given at all. */
 int variable_read_secret(enum variable_id id, struct setting *s, struct buf *said);
+/*
+ * Moves the values of secrets to where /proc/<pid>/environ does not show them;
+ * programs that are executed get them as before.  Nothing may be borrowed.
+ */
+void variables_hide(char *environment[]);
 void variables_release(struct setting all[static VARIABLE_COUNT]);
 
 const char *variable_name(enum variable_id id);

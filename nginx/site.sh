@@ -18,6 +18,7 @@ set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e "s|unix:/run/holdfast/|unix
 if [ -n "$htpasswd" ]; then
 	# shellcheck disable=SC2016
 	set -- "$@" -e "s|#auth_basic|auth_basic|" -e "s|/etc/holdfast/htpasswd|$htpasswd|" \
-		-e 's|#\(fastcgi_param\)|\1|' -e 's|hash [^ ]*|hash $remote_user|'
+		-e 's|#\(fastcgi_param\)|\1|' -e 's|hash [^ ]*|hash $remote_user|' \
+		-e 's|^limit_conn_zone [^ ]*|limit_conn_zone $remote_user|'
 fi
 sed "$@" "$here/holdfast.conf" >"$dir/holdfast.conf"

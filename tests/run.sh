@@ -8,12 +8,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_stages=(format layers shell cppcheck clang-tidy units fuzz proxy integration clients crash)
+all_stages=(format layers shell cppcheck clang-tidy analyzer hardened units fuzz proxy tsan integration
+	clients crash)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
 failed=0
 skipped=0
+tsan_units=(base/tasks state/table http/server store/dir store/s3)
 logs=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-test.XXXXXX")
 running=()
 
@@ -126,6 +128,16 @@ stage_clang-tidy() {
 		exit ${bad:-0}'\'' tidy' tidy "$cores"
 }
 
+# A finding is an error: the analyzer warns, and warnings are errors.  It looks at a
+# function at a time and at those it calls in the same file.
+stage_analyzer() {
+	check "gcc -fanalyzer" make -s -k -j "$cores" CC=gcc B=build/analyzer CFLAGS=-fanalyzer objects
+}
+
+stage_hardened() {
+	check "the program is hardened" tests/lint/hardened.sh build/holdfast
+}
+
 stage_units() {
 	local source name program status
 
@@ -196,6 +208,22 @@ two_at_a_time() {
 	while [ ${#running[@]} -gt 0 ]; do
 		reap
 	done
+}
+
+# What has threads: the push thread, and workers that share the table.
+stage_tsan() {
+	local name
+
+	if ! make -s -j "$cores" B=build/tsan build/tsan/holdfast "${tsan_units[@]/#/build/tsan/unit/}" \
+		>"$logs/build.log" 2>&1; then
+		miss "thread sanitizer: build" "$logs/build.log"
+		return
+	fi
+	for name in "${tsan_units[@]}"; do
+		check "thread sanitizer: $name" timeout -k 5 120 "build/tsan/unit/$name"
+	done
+	HOLDFAST=build/tsan/holdfast two_at_a_time count_one bash -- \
+		tests/integration/{32,59}-*.sh
 }
 
 stage_fuzz() {

@@ -7,7 +7,11 @@
  * the thread comes back from waiting (every PARKED_LOOK_MS at the latest) the
  * parked ones are looked at and those whose condition holds are served anew.
  * Those who wait for a user's open transaction are in line (http/turn.h)
- * instead, and one of them is served between two other requests.
+ * instead, and those whose user occupies enough workers are in the crowd; one of
+ * each is served between two other requests.
+ *
+ * Whoever has to wait in any of these ways is counted in the table, and refused
+ * when too many of the same user wait already.
  *
  * The order at the end of a request matters.  X-Sync-Status is read at the
  * moment of writing; the sync engine is told of a commit when the answer is
@@ -45,6 +49,8 @@
 
 enum {
 	PARKED_LOOK_MS = 5,
+	CROWD_LOOK_MS = 1,
+	LARGE_BODY_WAIT_MS = 5 * 1000,
 	STREAMS_LOOK_MS = 50, /* for those that have expired */
 	TURN_RETRY_MS = 20, /* somebody who is no stream has the lock */
 	BUSY_RETRY_S = 1,
@@ -52,6 +58,9 @@ enum {
 	IN_TURN_PER_USER = 256,
 	IN_TURN = 512,
 	IN_TURN_BYTES = 64 << 20,
+	IN_CROWD = 256,
+	LARGE_BODY = 128 << 10,
+	WAITING_BYTES = 64 << 20, /* of the parked and the crowd, each */
 };
 
 /* A request on its way. */
@@ -61,11 +70,19 @@ struct call {
 	struct route route;
 	char id[REQUEST_ID_LEN + 1];
 	struct parcel *parcel; /* what the request's texts are part of; NULL: of fcgi */
-	TAILQ_ENTRY(call) link; /* while parked */
+	TAILQ_ENTRY(call) link; /* while parked or in the crowd */
+	bool unread; /* the body is still nginx's */
+	int waits_at; /* its place in the table; -1: it has not waited yet */
 	struct turn_waiter in_turn;
 };
 
 TAILQ_HEAD(calls, call);
+
+struct waiting {
+	struct calls calls; /* in the order of their coming */
+	unsigned n;
+	size_t bytes;
+};
 
 struct server {
 	struct fcgi *fcgi;
@@ -76,9 +93,11 @@ struct server {
 	struct jwt_rules jwt; /* AUTH_JWT */
 	int64_t max_body_bytes;
 	struct service service;
-	struct calls parked; /* in the order of their parking */
-	unsigned nparked;
+	struct waiting parked;
+	struct waiting crowd;
 	unsigned max_parked;
+	unsigned max_crowd;
+	unsigned max_requests;
 	int64_t looked_ms; /* when the parked ones were last looked at */
 };
 
@@ -128,6 +147,8 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->jwt = c->jwt;
 	s->max_body_bytes = c->max_body_bytes;
 	s->max_parked = c->max_parked;
+	s->max_crowd = IN_CROWD;
+	s->max_requests = c->max_requests;
 	s->service.table = t;
 	s->service.worker = place->worker;
 	s->service.sync = sync;
@@ -135,7 +156,9 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->service.data = c->data;
 	s->service.retry_wait_ms = c->retry_wait_ms;
 	s->service.lock_wait_ms = c->limits.lock_wait_ms;
-	TAILQ_INIT(&s->parked);
+	s->service.max_running = c->max_running;
+	TAILQ_INIT(&s->parked.calls);
+	TAILQ_INIT(&s->crowd.calls);
 	s->service.accounts = accounts_new(t, &files);
 	if (s->service.accounts == NULL)
 		goto fail;
@@ -155,7 +178,7 @@ void server_free(struct server *s)
 {
 	if (s == NULL)
 		return;
-	assert(s->nparked == 0);
+	assert(s->parked.n == 0 && s->crowd.n == 0);
 	fcgi_free(s->fcgi);
 	streams_free(s->service.streams);
 	turns_free(s->service.turns);
@@ -214,6 +237,7 @@ static struct call *call_new(struct fcgi_request *r)
 	struct call *c = alloc_zeroed(1, sizeof *c);
 
 	c->fcgi = r;
+	c->waits_at = -1;
 	c->x.arrived_ms = clock_mono_ms();
 	read_request(r, &c->x.request);
 	c->route = route_find(c->x.request.method, c->x.request.path);
@@ -230,6 +254,7 @@ static struct call *call_of_parcel(const struct parcel *p)
 
 	c->parcel = alloc_zeroed(1, sizeof *p);
 	*c->parcel = *p;
+	c->waits_at = -1;
 	c->fcgi = fcgi_adopt(p->connection, p->fcgi_id);
 	memcpy(c->id, p->id, sizeof c->id);
 	x->request = (struct request){
@@ -249,8 +274,10 @@ static struct call *call_of_parcel(const struct parcel *p)
 	return c;
 }
 
-static void call_free(struct call *c)
+static void call_free(struct server *s, struct call *c)
 {
+	if (c->waits_at >= 0)
+		table_wait_end(s->table, s->worker, c->waits_at);
 	free(c->parcel);
 	buf_release(&c->x.request.body);
 	buf_release(&c->x.response.body);
@@ -264,12 +291,12 @@ static const char *user_name(const struct call *c)
 }
 
 /* Unexecuted: whoever asked has hung up. */
-static void drop(struct call *c)
+static void drop(struct server *s, struct call *c)
 {
 	fcgi_drop(c->fcgi);
 	log_info("request.dropped", "user=%s path=%s ms=%" PRId64, user_name(c), c->route.path,
 		 clock_mono_ms() - c->x.arrived_ms);
-	call_free(c);
+	call_free(s, c);
 }
 
 /*
@@ -320,16 +347,7 @@ static void finish(struct server *s, struct call *c)
 	log_info("request.done", "user=%s method=%s path=%s status=%d ms=%" PRId64 " bytes=%zu",
 		 user_name(c), method, c->route.path, (int)x->response.status,
 		 clock_mono_ms() - x->arrived_ms, sent);
-	call_free(c);
-}
-
-static void park(struct server *s, struct call *c)
-{
-	assert(s->nparked < s->max_parked);
-	table_worker_rests(s->table, s->worker);
-	c->x.wait.rounds++;
-	TAILQ_INSERT_TAIL(&s->parked, c, link);
-	s->nparked++;
+	call_free(s, c);
 }
 
 static void refuse_busy(struct server *s, struct call *c)
@@ -339,6 +357,60 @@ static void refuse_busy(struct server *s, struct call *c)
 	finish(s, c);
 }
 
+/*
+ * Nothing of the request has happened.  false: it may not wait, and is answered.
+ * Whoever waits again has been counted.
+ */
+static bool counts_as_waiting(struct server *s, struct call *c)
+{
+	struct exchange *x = &c->x;
+
+	if (c->waits_at >= 0)
+		return true;
+	if (!x->wait.in_stream && table_waiting(s->table, &x->user) >= s->max_requests) {
+		exchange_error(x, HTTP_TOO_MANY, "TOO_MANY_REQUESTS",
+			       "too many requests of this user wait");
+		x->response.retry_after_s = BUSY_RETRY_S;
+		finish(s, c);
+		return false;
+	}
+	int place = table_wait_begin(s->table, s->worker, &x->user);
+	if (place < 0) {
+		refuse_busy(s, c);
+		return false;
+	}
+	c->waits_at = place;
+	return true;
+}
+
+static size_t bytes_of(const struct call *c)
+{
+	return sizeof *c + c->x.request.body.cap;
+}
+
+static bool has_room(const struct waiting *w, unsigned max)
+{
+	return w->n < max && w->bytes < WAITING_BYTES;
+}
+
+static void set_aside(struct server *s, struct waiting *w, struct call *c)
+{
+	if (!counts_as_waiting(s, c))
+		return;
+	table_worker_rests(s->table, s->worker);
+	c->x.wait.rounds++;
+	TAILQ_INSERT_TAIL(&w->calls, c, link);
+	w->n++;
+	w->bytes += bytes_of(c);
+}
+
+static void take_back(struct waiting *w, struct call *c)
+{
+	TAILQ_REMOVE(&w->calls, c, link);
+	w->n--;
+	w->bytes -= bytes_of(c);
+}
+
 static void get_in_line(struct server *s, struct call *c)
 {
 	struct exchange *x = &c->x;
@@ -346,7 +418,9 @@ static void get_in_line(struct server *s, struct call *c)
 	c->in_turn.not_before_ms = x->wait.its_turn ? clock_mono_ms() + TURN_RETRY_MS : 0;
 	x->wait.its_turn = false;
 	c->in_turn.arrived_ms = x->arrived_ms;
-	c->in_turn.bytes = sizeof *c + x->request.body.cap;
+	c->in_turn.bytes = bytes_of(c);
+	if (!counts_as_waiting(s, c))
+		return;
 	if (!turn_wait(s->service.turns, &x->user, &c->in_turn)) {
 		refuse_busy(s, c);
 		return;
@@ -392,7 +466,7 @@ static void hand_over(struct server *s, struct call *c)
 		handover_discard(s->handover, to);
 	log_debug("request.handed_over", "user=%s worker=%u", user_name(c), to);
 	table_worker_rests(s->table, s->worker);
-	call_free(c);
+	call_free(s, c);
 }
 
 static bool identify(const struct server *s, struct exchange *x)
@@ -437,7 +511,7 @@ static void run(struct server *s, struct call *c)
 
 	log_request(c->id);
 	if (fcgi_client_is_gone(c->fcgi)) {
-		drop(c);
+		drop(s, c);
 		return;
 	}
 	reset_response(&x->response);
@@ -447,16 +521,20 @@ static void run(struct server *s, struct call *c)
 	}
 	if (x->slot != NULL)
 		table_worker_serves(s->table, s->worker, x->slot);
-	s->service.may_park = s->nparked < s->max_parked;
+	s->service.may_park = has_room(&s->parked, s->max_parked);
+	s->service.may_crowd = has_room(&s->crowd, s->max_crowd);
 	switch (c->route.handler(&s->service, x)) {
 	case SERVE_DONE:
 		finish(s, c);
 		break;
 	case SERVE_PARK:
-		park(s, c);
+		set_aside(s, &s->parked, c);
 		break;
 	case SERVE_IN_TURN:
 		get_in_line(s, c);
+		break;
+	case SERVE_IN_CROWD:
+		set_aside(s, &s->crowd, c);
 		break;
 	case SERVE_HAND_OVER:
 		hand_over(s, c);
@@ -478,20 +556,63 @@ static void refuse_body(struct server *s, struct call *c, enum fcgi_body body)
 	finish(s, c);
 }
 
-static void serve(struct server *s, struct fcgi_request *r)
+/* nginx takes an answer only after it has got rid of the body. */
+static void read_and_run(struct server *s, struct call *c)
 {
-	struct call *c = call_new(r);
-	enum fcgi_body body = fcgi_read_body(r, s->max_body_bytes, &c->x.request.body);
+	enum fcgi_body body = fcgi_read_body(c->fcgi, s->max_body_bytes, &c->x.request.body);
 
 	log_request(c->id);
+	c->unread = false;
 	if (body == FCGI_BODY_GONE)
-		drop(c);
+		drop(s, c);
 	else if (c->route.needs_user && !identify(s, &c->x))
 		finish(s, c);
 	else if (body != FCGI_BODY_WHOLE)
 		refuse_body(s, c, body);
 	else
 		run(s, c);
+}
+
+static bool has_large_body(const struct call *c)
+{
+	const char *len = fcgi_param(c->fcgi, "CONTENT_LENGTH");
+
+	return len != NULL && strtoll(len, NULL, 10) > LARGE_BODY;
+}
+
+/*
+ * To read and to parse a large body is work as any other: where its user may not
+ * occupy another worker, it stays with nginx for now.
+ */
+static bool leaves_body_for_later(struct server *s, struct call *c)
+{
+	struct exchange *x = &c->x;
+
+	if (!has_large_body(c) || !has_room(&s->crowd, s->max_crowd) || !c->route.needs_user ||
+	    !identify(s, x))
+		return false;
+	x->slot = table_find(s->table, &x->user);
+	x->wait.until_ms = x->arrived_ms + LARGE_BODY_WAIT_MS;
+	if (x->slot == NULL)
+		return false;
+	table_worker_serves(s->table, s->worker, x->slot);
+	if (table_others_serve(s->table, s->worker, x->slot) < s->service.max_running ||
+	    table_waiting(s->table, &x->user) >= s->max_requests)
+		return false;
+	c->waits_at = table_wait_begin(s->table, s->worker, &x->user);
+	return c->waits_at >= 0;
+}
+
+static void serve(struct server *s, struct fcgi_request *r)
+{
+	struct call *c = call_new(r);
+
+	log_request(c->id);
+	c->unread = leaves_body_for_later(s, c);
+	if (c->unread)
+		set_aside(s, &s->crowd, c);
+	else
+		read_and_run(s, c);
 	log_request("");
 }
 
@@ -513,16 +634,15 @@ static void look_at_parked(struct server *s)
 	int64_t now_ms = clock_mono_ms();
 	struct call *c, *next;
 
-	if (TAILQ_EMPTY(&s->parked) || now_ms == s->looked_ms)
+	if (s->parked.n == 0 || now_ms == s->looked_ms)
 		return;
 	s->looked_ms = now_ms;
-	struct call *last = TAILQ_LAST(&s->parked, calls);
-	for (c = TAILQ_FIRST(&s->parked); c != NULL; c = next) {
+	struct call *last = TAILQ_LAST(&s->parked.calls, calls);
+	for (c = TAILQ_FIRST(&s->parked.calls); c != NULL; c = next) {
 		next = c == last ? NULL : TAILQ_NEXT(c, link);
 		if (!is_due(c, now_ms))
 			continue;
-		TAILQ_REMOVE(&s->parked, c, link);
-		s->nparked--;
+		take_back(&s->parked, c);
 		run(s, c);
 	}
 	log_request("");
@@ -557,6 +677,41 @@ static bool take_next_turn(struct server *s)
 	return next != NULL;
 }
 
+static void go_on(struct server *s, struct call *c)
+{
+	if (!c->unread) {
+		run(s, c);
+		return;
+	}
+	table_worker_serves(s->table, s->worker, c->x.slot);
+	read_and_run(s, c);
+}
+
+/* Its user runs in fewer workers now; or it gets its answer, whatever that is. */
+static bool may_leave_crowd(const struct server *s, const struct call *c)
+{
+	const struct exchange *x = &c->x;
+
+	return table_others_serve(s->table, s->worker, x->slot) < s->service.max_running ||
+	       clock_mono_ms() >= x->wait.until_ms || !slot_is_of(x->slot, &x->user) ||
+	       fcgi_client_is_gone(c->fcgi);
+}
+
+/* false: nobody in the crowd may go on. */
+static bool take_one_of_crowd(struct server *s)
+{
+	struct call *c = TAILQ_FIRST(&s->crowd.calls);
+
+	while (c != NULL && !may_leave_crowd(s, c))
+		c = TAILQ_NEXT(c, link);
+	if (c == NULL)
+		return false;
+	take_back(&s->crowd, c);
+	go_on(s, c);
+	log_request("");
+	return true;
+}
+
 /* false: none has come. */
 static bool take_handed_over(struct server *s)
 {
@@ -584,12 +739,15 @@ static bool look_after_waiting(struct server *s)
 {
 	streams_expire(s->service.streams, clock_mono_ms());
 	look_at_parked(s);
-	return take_next_turn(s);
+	bool turned = take_next_turn(s);
+	return take_one_of_crowd(s) || turned;
 }
 
 static int longest_wait(const struct server *s)
 {
-	if (!TAILQ_EMPTY(&s->parked) || turn_anybody_waits(s->service.turns))
+	if (s->crowd.n > 0)
+		return CROWD_LOOK_MS;
+	if (s->parked.n > 0 || turn_anybody_waits(s->service.turns))
 		return PARKED_LOOK_MS;
 	return streams_any(s->service.streams) ? STREAMS_LOOK_MS : -1;
 }
@@ -628,7 +786,7 @@ void server_end_streams(struct server *s)
 
 static bool has_work(const struct server *s)
 {
-	return !TAILQ_EMPTY(&s->parked) || turn_anybody_waits(s->service.turns) ||
+	return s->parked.n > 0 || s->crowd.n > 0 || turn_anybody_waits(s->service.turns) ||
 	       streams_any(s->service.streams);
 }
 
@@ -643,22 +801,30 @@ bool server_look(struct server *s)
 	return has_work(s);
 }
 
+static void run_all(struct server *s, struct waiting *w)
+{
+	struct call *c, *next;
+
+	for (c = TAILQ_FIRST(&w->calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		take_back(w, c);
+		go_on(s, c);
+	}
+}
+
 /* With no room for anybody who waits, their handlers say what they have to say now. */
 void server_end(struct server *s)
 {
 	struct turn_waiter *w;
-	struct call *c;
 
 	s->max_parked = 0;
+	s->max_crowd = 0;
 	server_end_streams(s);
 	while (take_handed_over(s))
 		;
 	while ((w = turn_dismiss(s->service.turns)) != NULL)
 		take_turn(s, call_in_turn(w));
-	while ((c = TAILQ_FIRST(&s->parked)) != NULL) {
-		TAILQ_REMOVE(&s->parked, c, link);
-		s->nparked--;
-		run(s, c);
-	}
+	run_all(s, &s->parked);
+	run_all(s, &s->crowd);
 	log_request("");
 }

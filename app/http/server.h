@@ -42,6 +42,8 @@ struct server_config {
 	unsigned max_parked; /* requests that wait at once; more are not let wait */
 	int64_t max_wal_bytes; /* of one user; see http/stream.h */
 	unsigned max_streams; /* with state, open at once, of one user */
+	unsigned max_requests; /* that wait, of one user in all workers */
+	unsigned max_running; /* of one user, in so many workers */
 	int64_t stream_idle_ms;
 	int64_t stream_max_ms;
 };

@@ -15,6 +15,7 @@ enum {
 	LOCK_RETRY_PATIENCE_MS = 5, /* the same of a request that has waited before */
 	STREAM_STEP_MS = 5, /* a stream that waits for another worker's */
 	HOPS_MAX = 8, /* for the lock, from worker to worker */
+	CROWD_WAIT_MS = 5 * 1000, /* for others of the same user */
 };
 
 bool attempt_ended(const struct exchange *x)
@@ -218,6 +219,35 @@ static bool has_to_wait_its_turn(const struct job *j)
 	return lock_of(j) == SANDBOX_UNLOCKED && would_write(j);
 }
 
+/*
+ * A user's requests never run in all workers of a socket at a time, so that
+ * there is one for other users, whatever these run.  Two workers may refuse
+ * each other's; both are looked at again within a millisecond.
+ */
+static bool has_to_wait_in_crowd(const struct job *j)
+{
+	return table_others_serve(j->s->table, j->s->worker, j->x->slot) >= j->s->max_running;
+}
+
+/* false: it has waited for long enough, or there is no room. */
+static bool may_wait_in_crowd(const struct job *j)
+{
+	struct exchange *x = j->x;
+
+	x->wait.until_ms = x->arrived_ms + CROWD_WAIT_MS;
+	return j->s->may_crowd && clock_mono_ms() < x->wait.until_ms;
+}
+
+static enum served wait_in_crowd(const struct job *j)
+{
+	if (may_wait_in_crowd(j))
+		return SERVE_IN_CROWD;
+	exchange_error(j->x, HTTP_TOO_MANY, "TOO_MANY_REQUESTS",
+		       "other requests of this user keep this one waiting");
+	j->x->response.retry_after_s = 1;
+	return SERVE_DONE;
+}
+
 static void set_patience(struct job *j)
 {
 	int64_t wait_ms = LOCK_PATIENCE_MS;
@@ -353,6 +383,8 @@ static enum served on_new_stream(struct service *s, struct exchange *x, struct h
 		served = wait_for_lock(&j);
 	else if (is_for_another(&j))
 		served = SERVE_HAND_OVER;
+	else if (has_to_wait_in_crowd(&j))
+		served = wait_in_crowd(&j);
 	else
 		return run_new(&j, account);
 	account_close(s->accounts, account, userdb_is_clean(account->db));
@@ -376,6 +408,7 @@ static enum served on_open_stream(struct service *s, struct exchange *x, struct 
 		.db = stream->account->db,
 	};
 
+	x->wait.in_stream = true;
 	if (!hrana_check(h, x, &stream->store))
 		return end_stream(&j);
 	if (waits_for_retry(&j))
@@ -384,6 +417,9 @@ static enum served on_open_stream(struct service *s, struct exchange *x, struct 
 		return end_stream(&j);
 	if (has_to_wait_its_turn(&j))
 		return wait_for_lock(&j);
+	/* Rather than refused, it is let through after all. */
+	if (has_to_wait_in_crowd(&j) && may_wait_in_crowd(&j))
+		return SERVE_IN_CROWD;
 	switch (run(&j, &stream->store)) {
 	case HRANA_CLOSED:
 		return end_stream(&j);

@@ -25,7 +25,9 @@ struct service {
 	const char *data; /* the data directory */
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
+	unsigned max_running; /* requests of one user, each in a worker of its own */
 	bool may_park; /* room for another waiting request; kept by the server */
+	bool may_crowd; /* the same for SERVE_IN_CROWD */
 	bool leaves; /* what is new is for other workers; kept by the server */
 	bool ends; /* no streams are opened any more; kept by the server */
 };

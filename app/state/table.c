@@ -58,8 +58,10 @@ struct worker {
 	_Atomic uint64_t requests;
 	_Atomic uint32_t party;
 	_Atomic uint32_t leaving;
-	uint64_t pad[4]; /* a cache line for each */
+	_Atomic uint64_t waiting_end; /* no place at or behind it is in use */
+	uint64_t pad[3]; /* a cache line for each */
 	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
+	_Atomic uint64_t waiting[TABLE_WAITING_MAX]; /* the user's key, KEY_FREE for none */
 };
 
 /*
@@ -501,6 +503,9 @@ void table_worker_died(struct table *t, unsigned worker)
 	w->leaving = 0;
 	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
 		w->streams[i] = 0;
+	for (int i = 0; i < TABLE_WAITING_MAX; i++)
+		w->waiting[i] = KEY_FREE;
+	w->waiting_end = 0;
 	if (serving == 0)
 		return;
 	struct slot *s = &t->slots[serving - 1];
@@ -557,6 +562,56 @@ unsigned table_streams(const struct table *t, const struct slot *s)
 		for (int i = 0; i < TABLE_STREAMS_MAX; i++)
 			n += t->workers[worker].streams[i] == wanted;
 	}
+	return n;
+}
+
+int table_wait_begin(struct table *t, unsigned worker, const struct user_id *id)
+{
+	struct worker *w = &t->workers[worker];
+
+	for (unsigned i = 0; i < TABLE_WAITING_MAX; i++) {
+		if (w->waiting[i] != KEY_FREE)
+			continue;
+		w->waiting[i] = key_of(t, id);
+		if (i >= w->waiting_end)
+			w->waiting_end = i + 1;
+		return (int)i;
+	}
+	return -1;
+}
+
+void table_wait_end(struct table *t, unsigned worker, int place)
+{
+	struct worker *w = &t->workers[worker];
+	uint64_t end = w->waiting_end;
+
+	w->waiting[place] = KEY_FREE;
+	while (end > 0 && w->waiting[end - 1] == KEY_FREE)
+		end--;
+	w->waiting_end = end;
+}
+
+unsigned table_waiting(const struct table *t, const struct user_id *id)
+{
+	uint64_t key = key_of(t, id);
+	unsigned n = 0;
+
+	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		const struct worker *w = &t->workers[worker];
+		uint64_t end = w->pid != 0 ? w->waiting_end : 0;
+		for (uint64_t i = 0; i < end; i++)
+			n += w->waiting[i] == key;
+	}
+	return n;
+}
+
+unsigned table_others_serve(const struct table *t, unsigned worker, const struct slot *s)
+{
+	uint64_t wanted = (uint64_t)place_of(t, s) + 1;
+	unsigned n = 0;
+
+	for (unsigned other = 0; other < TABLE_WORKERS_MAX; other++)
+		n += other != worker && t->workers[other].serving == wanted;
 	return n;
 }
 

@@ -30,7 +30,7 @@
 struct table;
 struct slot;
 
-enum { TABLE_WORKERS_MAX = 256, TABLE_STREAMS_MAX = 64 };
+enum { TABLE_WORKERS_MAX = 256, TABLE_STREAMS_MAX = 64, TABLE_WAITING_MAX = 1024 };
 
 /*
  * `path` is created anew and replaced if there; it is locked as long as the
@@ -129,6 +129,17 @@ uint32_t table_mark_epoch(uint64_t mark);
 int table_stream_open(struct table *t, unsigned worker, const struct slot *s); /* -1: no room */
 void table_stream_close(struct table *t, unsigned worker, int place);
 unsigned table_streams(const struct table *t, const struct slot *s);
+
+/*
+ * In the same way, the requests that wait.  They are counted for the user and
+ * not for the slot, which may change hands meanwhile.
+ */
+int table_wait_begin(struct table *t, unsigned worker, const struct user_id *id); /* -1: no room */
+void table_wait_end(struct table *t, unsigned worker, int place);
+unsigned table_waiting(const struct table *t, const struct user_id *id);
+
+/* How many workers but this one run a request of the slot's user at this moment. */
+unsigned table_others_serve(const struct table *t, unsigned worker, const struct slot *s);
 
 /*
  * How the store is doing, as all workers together have seen it.  Times are

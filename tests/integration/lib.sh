@@ -127,7 +127,7 @@ clean_up() {
 
 # The last word of a scenario.
 finish() {
-	if grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:|assertion' "$stack"/*/holdfast.log >&2; then
+	if grep -lE '(Address|Leak|Thread)Sanitizer|runtime error:|assertion' "$stack"/*/holdfast.log >&2; then
 		fail "the program has complained about itself"
 	fi
 	finished=1

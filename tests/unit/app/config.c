@@ -365,6 +365,22 @@ static void description_has_every_variable_of_the_defaults(void **state)
 	buf_release(&text);
 }
 
+static void hidden_secrets_are_gone_from_their_place_and_still_known(void **state)
+{
+	char region[] = "HOLDFAST_S3_REGION=auto", secret[] = "AWS_SECRET_ACCESS_KEY=geheim",
+	     file[] = "AWS_ACCESS_KEY_ID_FILE=/key";
+	char *environment[] = { region, secret, file, NULL };
+
+	(void)state;
+	variables_hide(environment);
+	assert_string_equal(region, "HOLDFAST_S3_REGION=auto");
+	assert_string_equal(file, "AWS_ACCESS_KEY_ID_FILE=/key");
+	assert_string_equal(secret, "AWS_SECRET_ACCESS_KEY=");
+	assert_string_equal(environment[1], "AWS_SECRET_ACCESS_KEY=geheim");
+	assert_ptr_equal(environment[0], region);
+	free(environment[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +394,7 @@ int main(void)
 		cmocka_unit_test(secret_is_read_from_its_file_without_the_final_newline),
 		cmocka_unit_test(secret_that_is_wrong_is_never_shown),
 		cmocka_unit_test(description_has_every_variable_of_the_defaults),
+		cmocka_unit_test(hidden_secrets_are_gone_from_their_place_and_still_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,8 @@ static int run_server(void *arg)
 		.max_body_bytes = BODY_MAX,
 		.max_open = 4,
 		.max_parked = PARKED_MAX,
+		.max_requests = PARKED_MAX,
+		.max_running = 1,
 	};
 	sigset_t term, unblocked;
 

@@ -39,6 +39,8 @@ static int run_master(void *owner)
 		.auth = AUTH_REMOTE_USER,
 		.max_open = 1,
 		.max_parked = 1,
+		.max_requests = 1,
+		.max_running = 1,
 	};
 	const struct sync_config sync = {
 		.data = w->data,

@@ -1499,6 +1499,54 @@ static void worker_that_leaves_or_is_of_another_party_is_offered_nothing(void **
 	assert_int_equal(table_worker_staying(f->table, 9), -1);
 }
 
+static void waiting_requests_are_counted_for_their_user_over_all_living_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct user_id alice, bob;
+
+	user_id_parse("alice", 5, &alice);
+	user_id_parse("bob", 3, &bob);
+	table_worker_born(f->table, WORKER, 17);
+	table_worker_born(f->table, OTHER_WORKER, 18);
+	int first = table_wait_begin(f->table, WORKER, &alice);
+	assert_true(table_wait_begin(f->table, WORKER, &bob) >= 0);
+	assert_true(table_wait_begin(f->table, OTHER_WORKER, &alice) >= 0);
+	assert_int_equal(table_waiting(f->table, &alice), 2);
+	table_wait_end(f->table, WORKER, first);
+	assert_int_equal(table_waiting(f->table, &alice), 1);
+	assert_int_equal(table_waiting(f->table, &bob), 1);
+	table_worker_died(f->table, OTHER_WORKER);
+	assert_int_equal(table_waiting(f->table, &alice), 0);
+	assert_int_equal(table_waiting(f->table, &bob), 1);
+}
+
+static void worker_has_no_more_waiting_requests_than_there_is_room_for(void **state)
+{
+	struct fixture *f = *state;
+	struct user_id alice;
+
+	user_id_parse("alice", 5, &alice);
+	table_worker_born(f->table, WORKER, 17);
+	for (int i = 0; i < TABLE_WAITING_MAX; i++)
+		assert_int_equal(table_wait_begin(f->table, WORKER, &alice), i);
+	assert_int_equal(table_wait_begin(f->table, WORKER, &alice), -1);
+	table_wait_end(f->table, WORKER, 5);
+	assert_int_equal(table_waiting(f->table, &alice), TABLE_WAITING_MAX - 1);
+	assert_int_equal(table_wait_begin(f->table, WORKER, &alice), 5);
+}
+
+static void workers_that_serve_a_user_are_counted_but_for_oneself(void **state)
+{
+	struct fixture *f = *state;
+	struct slot *alice = add(f, "alice");
+
+	table_worker_serves(f->table, WORKER, alice);
+	assert_int_equal(table_others_serve(f->table, WORKER, alice), 0);
+	assert_int_equal(table_others_serve(f->table, OTHER_WORKER, alice), 1);
+	table_worker_rests(f->table, WORKER);
+	assert_int_equal(table_others_serve(f->table, OTHER_WORKER, alice), 0);
+}
+
 static void worker_opens_no_more_streams_than_there_is_room_for(void **state)
 {
 	struct fixture *f = *state;
@@ -1562,6 +1610,10 @@ int main(void)
 		test_with_table(streams_of_a_user_are_counted_over_all_living_workers),
 		test_with_table(worker_that_leaves_or_is_of_another_party_is_offered_nothing),
 		test_with_table(worker_opens_no_more_streams_than_there_is_room_for),
+		test_with_table(
+			waiting_requests_are_counted_for_their_user_over_all_living_workers),
+		test_with_table(worker_has_no_more_waiting_requests_than_there_is_room_for),
+		test_with_table(workers_that_serve_a_user_are_counted_but_for_oneself),
 		test_with_table(writer_is_cleared_by_itself_only_and_dies_with_its_worker),
 		test_with_table(other_program_sees_the_table_of_a_living_maker),
 		test_with_table(table_of_a_killed_maker_is_refused),
