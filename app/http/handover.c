@@ -14,6 +14,7 @@
 #include "http/handover.h"
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <assert.h>
@@ -82,20 +83,6 @@ int handover_fd(const struct handover *h, unsigned worker)
 	return h->ends[worker].in;
 }
 
-static int write_all(int fd, const void *bytes, size_t len)
-{
-	const char *p = bytes;
-
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n <= 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int read_all(int fd, void *out, size_t len)
 {
 	char *p = out;
@@ -115,8 +102,8 @@ static int pack(const struct parcel *p)
 {
 	int fd = memfd_create("request", MFD_CLOEXEC);
 
-	if (fd >= 0 && write_all(fd, p, sizeof *p) == 0 &&
-	    write_all(fd, p->body.data, p->body.len) == 0 && lseek(fd, 0, SEEK_SET) == 0)
+	if (fd >= 0 && file_write_all(fd, p, sizeof *p, 0) == 0 &&
+	    file_write_all(fd, p->body.data, p->body.len, sizeof *p) == 0)
 		return fd;
 	log_warn("handover.failed", "call=memfd error=\"%s\"", strerror(errno));
 	if (fd >= 0)
