@@ -878,8 +878,8 @@ void server_end_streams(struct server *s)
 
 static bool has_work(const struct server *s)
 {
-	return s->parked.n > 0 || s->crowd.n > 0 || s->held.n > 0 || turn_anybody_waits(s->service.turns) ||
-	       streams_any(s->service.streams);
+	return s->parked.n > 0 || s->crowd.n > 0 || s->held.n > 0 ||
+	       turn_anybody_waits(s->service.turns) || streams_any(s->service.streams);
 }
 
 bool server_look(struct server *s)

@@ -30,9 +30,9 @@ static void what_is_no_number_of_seconds_is_no_wait(void **state)
 {
 	(void)state;
 	static const char *const headers[] = {
-		"",	     "wait",	  "wait=",	      "wait=0",	  "wait=-1",
-		"wait=5x",   "wait=5 6",  "wait=\"5",	      "wait=1.5", "await=5",
-		"x=wait=5y", "wait;n=5",  "x=\"wait=5", ",,,, ,", "wait=,wait=5",
+		"",	     "wait",	 "wait=",      "wait=0",   "wait=-1",
+		"wait=5x",   "wait=5 6", "wait=\"5",   "wait=1.5", "await=5",
+		"x=wait=5y", "wait;n=5", "x=\"wait=5", ",,,, ,",   "wait=,wait=5",
 	};
 
 	assert_int_equal(prefer_wait_ms(NULL), 0);
