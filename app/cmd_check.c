@@ -8,6 +8,7 @@
 #include "cmd.h"
 
 #include "config.h"
+#include "db/migrations.h"
 #include "http/jwks.h"
 #include "store/object.h"
 #include "variable.h"
@@ -104,6 +105,22 @@ static bool check_keys(const struct config *c)
 	if (keys == NULL)
 		return say_failed("key", why, "see HOLDFAST_JWT_KEY_FILE");
 	jwks_free(keys);
+	return true;
+}
+
+static bool check_migrations(const struct config *c)
+{
+	char why[MIGRATIONS_WHY_MAX], line[64];
+
+	if (c->migrations == NULL)
+		return true;
+	struct migrations *m = migrations_read(c->migrations, why);
+	if (m == NULL)
+		return say_failed("migrations", why, "see HOLDFAST_MIGRATIONS");
+	(void)snprintf(line, sizeof line, "%u, up to version %u", migrations_count(m),
+		       migrations_count(m));
+	say_ok("migrations", line);
+	migrations_free(m);
 	return true;
 }
 
@@ -315,6 +332,7 @@ int cmd_check(int argc, char **argv)
 	say_ok("configuration", "complete");
 	bool good = check_directories(&c);
 	good = check_keys(&c) && good;
+	good = check_migrations(&c) && good;
 	good = check_store(&c, probe) && good;
 	config_release(&c);
 	return good ? CMD_OK : CMD_FAILED;

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "config.h"
+#include "db/migrations.h"
 #include "http/jwks.h"
 #include "state/node.h"
 #include "store/object.h"
@@ -188,6 +189,21 @@ static int read_keys(const struct config *c, struct jwks **out)
 	return -1;
 }
 
+/* For the same reason. */
+static int read_migrations(const struct config *c, struct migrations **out)
+{
+	char why[MIGRATIONS_WHY_MAX];
+
+	*out = NULL;
+	if (c->migrations == NULL)
+		return 0;
+	*out = migrations_read(c->migrations, why);
+	if (*out != NULL)
+		return 0;
+	log_error("migrations.refused", "why=\"%s\"", why);
+	return -1;
+}
+
 static int run(struct config *c, enum serve_mode mode, int fd)
 {
 	if (geteuid() == 0 && mode == SERVE_AFRESH)
@@ -205,13 +221,18 @@ static int run(struct config *c, enum serve_mode mode, int fd)
 
 static int serve(struct config *c, enum serve_mode mode, int fd)
 {
-	struct jwks *keys;
+	struct migrations *migrations = NULL;
+	struct jwks *keys = NULL;
+	int result = -1;
 
 	raise_descriptor_limit();
-	if (give_up_rights() < 0 || read_keys(c, &keys) < 0)
-		return -1;
-	c->server.jwt.keys = keys;
-	int result = run(c, mode, fd);
+	if (give_up_rights() == 0 && read_keys(c, &keys) == 0 &&
+	    read_migrations(c, &migrations) == 0) {
+		c->server.jwt.keys = keys;
+		c->server.migrations = migrations;
+		result = run(c, mode, fd);
+	}
+	migrations_free(migrations);
 	jwks_free(keys);
 	return result;
 }
