@@ -15,7 +15,7 @@ enum {
 	INPUT_MAX = 2048,
 	PIECES_MAX = 200, /* what a socket holds of the smallest packets */
 	PIECE_MAX = 8192, /* what libfcgi reads at a time */
-	ANNOUNCED_MAX = 1 << 20, /* of one parameter */
+	ANNOUNCED_MAX = 1 << 16, /* of one parameter */
 	ASKED_MAX = 3, /* by a record of type GET_VALUES */
 	BODY_MAX = 20000,
 	RECORDS_MAX = 300, /* of one stream: what a socket holds */
@@ -78,37 +78,60 @@ static bool params_are_bearable(const struct buf *params, size_t npairs_max)
 	return true;
 }
 
+static bool question_is_bearable(const uint8_t *content, size_t len)
+{
+	struct buf asked = BUF_INIT;
+
+	buf_add(&asked, content, len);
+	bool bearable = params_are_bearable(&asked, ASKED_MAX);
+	buf_release(&asked);
+	return bearable;
+}
+
+/* As libfcgi goes through the records, whose request is `*id` once it has begun. */
+static bool record_is_bearable(const uint8_t *head, size_t here, unsigned *id, struct buf *params)
+{
+	unsigned of = (unsigned)head[2] << 8 | head[3];
+	size_t len = record_len(head), padding = head[6];
+	int type = head[1];
+
+	if (type == RECORD_BEGIN && *id == 0) {
+		*id = of;
+		return padding == 0;
+	}
+	if (type == RECORD_BEGIN)
+		return len > 0;
+	if (of == 0)
+		return type == RECORD_GET_VALUES && question_is_bearable(head + 8, here);
+	if (len == 0)
+		return of == *id && padding == 0;
+	if (of == *id && type == RECORD_PARAMS)
+		buf_add(params, head + 8, here);
+	return true;
+}
+
 /*
  * It takes memory for a parameter as it is announced, and dies of sums beyond an int.
  * It writes its answer to GET_VALUES into 64 bytes, however often a value is asked for.
- * For other records of no request it loses memory, and takes what they hold for a part
- * of the stream.
+ * For other records of no request it loses memory.  Padding of the first record or of
+ * the end of a stream it takes for the next one, and it goes on skipping behind an empty
+ * record that it has skipped.
  */
 static bool is_for_libfcgi(const struct buf *bytes)
 {
 	const uint8_t *p = (const uint8_t *)bytes->data;
 	struct buf params = BUF_INIT;
 	bool bearable = true;
+	unsigned id = 0;
 	size_t at = 0;
 
-	while (bearable && bytes->len - at >= 8) {
-		const uint8_t *head = p + at;
-		size_t len = record_len(head), left = bytes->len - at - 8;
-		size_t here = len < left ? len : left;
-		bool of_none = head[2] == 0 && head[3] == 0;
-		struct buf asked = BUF_INIT;
+	while (bearable && bytes->len - at >= 8 && p[at] == 1) {
+		size_t len = record_len(p + at), left = bytes->len - at - 8;
+		size_t here = len < left ? len : left, padding = p[at + 6];
 
-		if (of_none && head[1] == RECORD_GET_VALUES) {
-			buf_add(&asked, head + 8, here);
-			bearable = params_are_bearable(&asked, ASKED_MAX);
-			buf_release(&asked);
-		} else if (of_none && head[1] != RECORD_BEGIN) {
-			bearable = false;
-		} else if (head[1] == RECORD_PARAMS) {
-			buf_add(&params, head + 8, here);
-		}
+		bearable = record_is_bearable(p + at, here, &id, &params);
 		at += 8 + here;
-		at += bytes->len - at < head[6] ? bytes->len - at : head[6];
+		at += bytes->len - at < padding ? bytes->len - at : padding;
 	}
 	bearable = bearable && params_are_bearable(&params, SIZE_MAX);
 	buf_release(&params);
