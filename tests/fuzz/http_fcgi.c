@@ -13,7 +13,7 @@
 
 enum {
 	INPUT_MAX = 2048,
-	PIECES_MAX = 200, /* what a socket holds of the smallest packets */
+	PIECES_MAX = 120, /* what a socket holds, whatever they cost the kernel */
 	PIECE_MAX = 8192, /* what libfcgi reads at a time */
 	ANNOUNCED_MAX = 1 << 16, /* of one parameter */
 	ASKED_MAX = 3, /* by a record of type GET_VALUES */
