@@ -230,7 +230,7 @@ stage_fuzz() {
 		miss "fuzzers build" "$logs/build.log"
 		return
 	fi
-	two_at_a_time count_one env CORPUS="$logs/corpus" tests/fuzz/run.sh 3 -- tests/fuzz/*.c
+	at_a_time 2 count_one env CORPUS="$logs/corpus" tests/fuzz/run.sh 3 -- tests/fuzz/*.c
 }
 
 stage_integration() {
