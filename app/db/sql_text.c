@@ -43,7 +43,6 @@ size_t sql_begin_readonly(const char *sql, size_t len)
 	return sql[at] == ';' ? at + 1 : 0;
 }
 
-/* With nothing behind it, SQLite takes the beginning of a comment for two operators. */
 static size_t comment_len(const char *text, size_t len)
 {
 	const char *end = NULL;
@@ -52,7 +51,7 @@ static size_t comment_len(const char *text, size_t len)
 	if (len >= 2 && memcmp(text, "--", 2) == 0) {
 		end = memchr(text, '\n', len);
 		end_len = 1;
-	} else if (len > 2 && memcmp(text, "/*", 2) == 0) {
+	} else if (len >= 2 && memcmp(text, "/*", 2) == 0) {
 		end = memmem(text + 2, len - 2, "*/", 2);
 		end_len = 2;
 	} else {

@@ -14,9 +14,8 @@
  * that was cut short from a complete one, and no `keepalive` in the upstream:
  * the connection is closed here, at once, when the answer is out.
  *
- * Whoever can write to the socket is trusted not to send what libfcgi cannot
- * stand, parameters of gigabytes or questions of its own (FCGI_GET_VALUES): it is
- * a Unix socket with mode 0660.
+ * Whoever can write to the socket is trusted not to send parameters of
+ * gigabytes: it is a Unix socket with mode 0660.
  */
 #ifndef HTTP_FCGI_H
 #define HTTP_FCGI_H

@@ -60,9 +60,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	assert(used <= len);
 	if (used > 0)
 		check_begin(text.data, used);
-	/* SQLite takes a zero byte for the end of the text; stmt.c refuses it before. */
-	if (memchr(data, '\0', len) == NULL && sql_is_blank(text.data, len))
+	/*
+	 * SQLite takes a zero byte for the end of the text; stmt.c refuses it before.  And it
+	 * takes the beginning of a comment for one only if something follows.
+	 */
+	if (memchr(data, '\0', len) == NULL && sql_is_blank(text.data, len)) {
+		buf_add_text(&text, " ");
 		assert(is_nothing(text.data));
+	}
 	buf_release(&text);
 	return 0;
 }
