@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 all_stages=(format layers shell cppcheck clang-tidy analyzer hardened units fuzz proxy tsan integration
-	clients crash)
+	clients browser crash)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -246,6 +246,19 @@ stage_clients() {
 		return
 	fi
 	two_at_a_time count_client tests/tools/client.sh -- tests/clients/*.mjs
+}
+
+# A browser is not everywhere.
+count_browser() {
+	if [ "$2" = 77 ]; then
+		count_one "$@"
+	else
+		count_tap "$@"
+	fi
+}
+
+stage_browser() {
+	two_at_a_time count_browser tests/tools/browser.sh -- tests/browser/*.mjs
 }
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.
