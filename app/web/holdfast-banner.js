@@ -19,7 +19,7 @@ const texts = {
 	failed: "Saved on the server, but its backup is behind. It is being retried; you can go on working.",
 	conflict:
 		"This data was also changed on another server. You can read it, but changes are refused until one of the two versions has been chosen.",
-	"still-failed": "The backup still cannot be reached. Nothing is lost, and it is being retried.",
+	"still-failed": "The backup is still behind. Nothing is lost, and it is being retried.",
 	unanswered: "The server could not be asked. Are you online?",
 	healed: "The backup is complete again.",
 	retry: "Try now",

@@ -1,5 +1,5 @@
 // Tells a page whether what its user has written is in the store, by what Holdfast's
-// answers say in X-Sync-Status.  Without dependencies; for browsers and Node 20.
+// answers say in X-Sync-Status.  Without dependencies; for browsers and Node.
 //
 //	import { Holdfast } from "./holdfast.js";
 //

@@ -73,7 +73,7 @@ test("a failure is told after the grace, a retry honestly, and the end of it by 
 	await screenshots(page, "notes-failed");
 
 	await retry.click();
-	await text.getByText("still cannot be reached").waitFor();
+	await text.getByText("still behind").waitFor();
 	assert.equal((await detail("nora")).status, "failed");
 	await screenshots(page, "notes-retry-failed");
 
@@ -97,8 +97,8 @@ test("a retry that succeeds takes the banner away, and the button says that it w
 	await until("the server knows", async () => (await syncStatus("rita")) === "failed");
 	await write(page, "neither");
 	await retry.waitFor();
-	await store.slows(400);
 	await retry.focus();
+	await store.slows(700);
 	await page.keyboard.press("Enter");
 	await page.getByRole("button", { name: "Trying…", disabled: true }).waitFor();
 	await page.waitForSelector("holdfast-banner:not([shown])", { state: "attached" });
@@ -154,4 +154,98 @@ test("a conflict is told, with what it means, until it is resolved", async () =>
 	assert.equal((await request("carl", "POST", "v1/sync/resolve", { keep: "remote" })).status, 200);
 	await page.waitForSelector("holdfast-banner:not([shown])", { state: "attached" });
 	assert.deepEqual(page.complaints, []);
+});
+
+// A banner on a page of its own, with a Holdfast of which the test decides everything.
+async function openAlone(markup) {
+	const page = await browser.page(app.url);
+
+	await page.evaluate(async (html) => {
+		class Puppet extends EventTarget {
+			status = null;
+			since = null;
+			retry = () => Promise.reject(new TypeError("fetch failed"));
+			become(status) {
+				this.status = status;
+				this.since = status === "ok" ? null : new Date();
+				this.dispatchEvent(new Event("change"));
+			}
+		}
+		window.puppet = new Puppet();
+		document.body.innerHTML = html;
+		// Before the element is defined, or after: both are to work.
+		document.querySelector("holdfast-banner").holdfast = window.puppet;
+		await import("/web/holdfast-banner.js");
+	}, markup);
+	return { page, banner: page.locator("holdfast-banner"), retry: page.getByRole("button") };
+}
+
+test("texts, markup and looks are the app's", async () => {
+	const { page, banner, retry } = await openAlone(`
+		<holdfast-banner grace="0" retry-text="Nochmal" failed-text="Noch nicht gesichert.">
+			<span slot="conflict">Konflikt: <a href="#conflict">wählen</a></span>
+		</holdfast-banner>`);
+
+	await page.evaluate(() => puppet.become("failed"));
+	await banner.getByText("Noch nicht gesichert.").waitFor();
+	assert.equal(await page.getByRole("link").isVisible(), false);
+	await banner.evaluate((element) => element.setAttribute("failed-text", "Bald gesichert."));
+	await banner.getByText("Bald gesichert.").waitFor();
+	await retry.and(page.getByText("Nochmal")).click();
+	await banner.getByText("could not be asked").waitFor();
+	await page.evaluate(() => puppet.become("conflict"));
+	await page.getByRole("link").and(page.getByText("wählen")).waitFor();
+	assert.equal(await retry.count(), 0);
+
+	const background = () =>
+		banner.evaluate((element) => getComputedStyle(element.shadowRoot.querySelector("[part~=banner]")).backgroundColor);
+	await page.emulateMedia({ colorScheme: "light" });
+	const usual = await background();
+	await banner.evaluate((element) => element.style.setProperty("--holdfast-background", "rgb(1, 2, 3)"));
+	assert.equal(await background(), "rgb(1, 2, 3)");
+	assert.notEqual(usual, "rgb(1, 2, 3)");
+});
+
+test("it moves only where motion is welcome", async () => {
+	const animation = async (reducedMotion) => {
+		const { page, banner } = await openAlone(`<holdfast-banner grace="0"></holdfast-banner>`);
+
+		await page.emulateMedia({ reducedMotion });
+		await page.evaluate(() => puppet.become("failed"));
+		return banner.evaluate((element) => getComputedStyle(element.shadowRoot.querySelector("[part~=banner]")).animationName);
+	};
+
+	assert.equal(await animation("no-preference"), "appear");
+	assert.equal(await animation("reduce"), "none");
+});
+
+test("it follows its Holdfast, in and out of the page, and another one instead", async () => {
+	const { page } = await openAlone(`<holdfast-banner grace="0"></holdfast-banner>`);
+
+	const shown = await page.evaluate(() => {
+		const banner = document.querySelector("holdfast-banner");
+		const seen = [];
+		const look = () => seen.push(banner.hasAttribute("shown"));
+
+		puppet.become("failed");
+		look();
+		banner.remove();
+		look();
+		puppet.become("ok");
+		document.body.append(banner);
+		look();
+		puppet.become("failed");
+		look();
+		const other = new puppet.constructor();
+		banner.holdfast = other;
+		look();
+		puppet.become("conflict");
+		look();
+		other.become("conflict");
+		look();
+		banner.holdfast = null;
+		look();
+		return seen;
+	});
+	assert.deepEqual(shown, [true, false, false, true, false, false, true, false]);
 });
