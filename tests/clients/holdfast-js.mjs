@@ -44,7 +44,7 @@ test("an app that does nothing hears of the end, too, and a retry says what is t
 	assert.equal((await holdfast.detail()).last_error, "throttled");
 	assert.equal(holdfast.lastError, "throttled");
 	await store.heals();
-	await new Promise((resolve) => holdfast.addEventListener("healed", resolve));
+	await until("it has heard of it", () => holdfast.status === "ok");
 	assert.equal(await holdfast.retry(), true);
 	assert.equal((await holdfast.detail()).pending_commits, 0);
 	holdfast.close();
