@@ -323,6 +323,30 @@ test("with another user nothing is known, and late answers do not change that", 
 	assert.equal(holdfast.status, null);
 });
 
+test("after a sign-out a late answer says nothing of whoever comes next", async () => {
+	await tell(failed);
+	const late = await ask();
+	holdfast.token = null;
+	await late.answer(failed);
+	assert.equal(holdfast.status, null);
+	await (await ask("v1/execute", bearer("bob"))).answer(json);
+	assert.equal(holdfast.status, "ok");
+});
+
+test("a token that was being fetched for another user is not used", async () => {
+	let give;
+	watch({ token: () => new Promise((resolve) => (give = resolve)) });
+	holdfast.fetch(`${url}/v1/execute`).catch(() => {});
+	await settled();
+	assert.equal(calls.length, 0);
+	holdfast.token = jwt("bob");
+	give(jwt("alice"));
+	await settled();
+	assert.equal(calls[0].authorization, `Bearer ${jwt("bob")}`);
+	await calls[0].answer(failed);
+	assert.equal(holdfast.status, "failed");
+});
+
 test("a function gives the token for each request, and goes nowhere else", async () => {
 	let user = "alice";
 	watch({ token: async () => jwt(user) });
@@ -423,6 +447,9 @@ test("while there is trouble the server is asked, less and less often", async ()
 	await calls.at(-1).answer(json);
 	assert.deepEqual(heard, ["degraded failed", "healed ok"]);
 	assert.equal(await untilAsked(), Infinity);
+	await tell(failed);
+	assert.ok((await untilAsked()) <= 2600);
+	await calls.at(-1).answer(json);
 });
 
 test("an app that asks often enough is enough", async () => {
@@ -460,6 +487,11 @@ test("a page that nobody sees asks nothing, and asks at once when it is seen", a
 	assert.ok((await untilAsked()) <= 150);
 	await calls.at(-1).answer(json);
 	assert.equal(holdfast.status, "ok");
+	document.dispatchEvent(new Event("visibilitychange"));
+	assert.equal(await untilAsked(), Infinity);
+	await tell(failed);
+	assert.ok((await untilAsked()) > 1000);
+	await calls.at(-1).answer(json);
 });
 
 test("an instance is found by its id, before and after it is made", () => {
