@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 all_stages=(format layers shell cppcheck clang-tidy analyzer hardened units fuzz proxy tsan integration
-	clients crash)
+	clients browser crash)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -250,6 +250,20 @@ stage_clients() {
 		return
 	fi
 	at_a_time 2 count_client tests/tools/client.sh -- tests/clients/*.mjs
+}
+
+# A browser is not everywhere.
+count_browser() {
+	if [ "$2" = 77 ]; then
+		count_one "$@"
+	else
+		count_tap "$@"
+	fi
+}
+
+stage_browser() {
+	at_a_time 2 count_tap "$node" --test-reporter=tap -- tests/browser/unit/*.mjs
+	at_a_time 2 count_browser tests/tools/browser.sh -- tests/browser/*.mjs
 }
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.
