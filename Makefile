@@ -13,7 +13,7 @@ HARDEN = -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOUR
 	-fcf-protection
 OPT = -O2 -g
 LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lpthread -lm
+LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lseccomp -lpthread -lm
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
