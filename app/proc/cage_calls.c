@@ -11,12 +11,13 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <linux/audit.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -331,8 +332,12 @@ struct masked_rule {
 
 static int add_masked(scmp_filter_ctx filter, const struct masked_rule *r)
 {
-	const struct scmp_arg_cmp bits =
-		SCMP_CMP(r->argument, SCMP_CMP_MASKED_EQ, r->mask, r->value);
+	const struct scmp_arg_cmp bits = {
+		.arg = r->argument,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = r->mask,
+		.datum_b = r->value,
+	};
 
 	return add(filter, SCMP_ACT_ALLOW, r->call, 1, &bits);
 }
@@ -393,14 +398,17 @@ static int allow_sockets(scmp_filter_ctx filter)
 		{ AF_INET6, SOCK_DGRAM },
 	};
 	const struct scmp_arg_cmp netlink[] = {
-		SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
-		SCMP_A2(SCMP_CMP_EQ, 0),
+		{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK },
+		{ .arg = 2, .op = SCMP_CMP_EQ, .datum_a = NETLINK_ROUTE },
 	};
 
 	for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
 		const struct scmp_arg_cmp kind[] = {
-			SCMP_A0(SCMP_CMP_EQ, sockets[i].family),
-			SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_OF_SOCKET, sockets[i].type),
+			{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = sockets[i].family },
+			{ .arg = 1,
+			  .op = SCMP_CMP_MASKED_EQ,
+			  .datum_a = TYPE_OF_SOCKET,
+			  .datum_b = sockets[i].type },
 		};
 		if (add(filter, SCMP_ACT_ALLOW, "socket", 2, kind) < 0)
 			return -1;
