@@ -4,8 +4,9 @@
 # a store by name of host, that exists or not, is looked up from inside; and when
 # /etc/resolv.conf becomes another file, the workers are replaced with no request failing.
 . "$(dirname "$0")/lib.sh"
-[ -n "${own_mounts:-}" ] || with_own_mounts
+with_own_mounts
 # An /etc of our own, to be changed.
+mount -t tmpfs none /mnt
 mkdir /mnt/upper /mnt/work
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc 2>/dev/null ||
 	skip "no overlay can be mounted"
