@@ -32,13 +32,13 @@ B ?= build
 ifeq ($(B),build/asan)
 HARDEN = -fPIE
 OPT = -O1 -g
-CSTD += $(ASAN)
+CSTD += $(ASAN) -DSANITIZED
 LINK = -pie $(ASAN)
 endif
 ifeq ($(B),build/tsan)
 HARDEN = -fPIE
 OPT = -O1 -g
-CSTD += -fsanitize=thread -fno-omit-frame-pointer
+CSTD += -fsanitize=thread -fno-omit-frame-pointer -DSANITIZED
 LINK = -pie -fsanitize=thread
 endif
 ifeq ($(B),build/faults)

@@ -81,7 +81,7 @@ static const char *const read_places[] = {
 	"/sys/devices/system/cpu",
 	"/dev/urandom",
 	"/dev/random",
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
 	/* A report names lines of the source, which are in the program itself. */
 	"/proc/self/exe",
 #endif
