@@ -114,8 +114,7 @@ static const char *advice_for(enum object_error error)
 	static const char *const advice[ERROR_COUNT] = {
 		[ERROR_CONNECT] = "is HOLDFAST_S3_ENDPOINT right, and reachable from here?",
 		[ERROR_CERTIFICATE] =
-			"whoever answers at HOLDFAST_S3_ENDPOINT has no certificate for that name, "
-			"or one of an authority that this machine (or SSL_CERT_FILE) does not know",
+			"does HOLDFAST_S3_ENDPOINT, or SSL_CERT_FILE, name somebody else?",
 		[ERROR_TIMEOUT] = "is HOLDFAST_S3_ENDPOINT right, and reachable from here?",
 		[ERROR_BROKEN] = "is HOLDFAST_S3_ENDPOINT an S3 service?",
 		[ERROR_THROTTLED] = "try again later",

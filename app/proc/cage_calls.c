@@ -428,7 +428,7 @@ static int allow_sockets(scmp_filter_ctx filter)
 	return add(filter, SCMP_ACT_ALLOW, "socket", 2, netlink);
 }
 
-/* -1: already logged.  The filter is at its end then, too. */
+/* -1: already logged. */
 static int load(scmp_filter_ctx filter)
 {
 	int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 start_stack
-cd "$stack"
+cd "$stack" || fail "no folder"
 
 # make_authority NAME
 make_authority() {
