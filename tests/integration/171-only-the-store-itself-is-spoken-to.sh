@@ -35,7 +35,7 @@ for name in good unknown expired other old; do
 	certificate=$name version=TLSv1.3
 	[ "$name" != old ] || certificate=good version=TLSv1.1
 	start_tool tls-proxy "$certificate.pem" "$certificate.key" "$store_port" "$name.seen" "$version"
-	nginx_pid[tls-$name]=$tool_pid
+	nginx_pid["tls-$name"]=$tool_pid
 	tls_port[$name]=$tool_says
 done
 
