@@ -13,7 +13,7 @@ HARDEN = -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOUR
 	-fcf-protection
 OPT = -O2 -g
 LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lpthread -lm
+LIBS = -lfcgi -lsqlite3 -lcurl -lssl -lcrypto -lyajl -lexpat -llz4 -lseccomp -lpthread -lm
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -33,13 +33,13 @@ B ?= build
 ifeq ($(B),build/asan)
 HARDEN = -fPIE
 OPT = -O1 -g
-CSTD += $(ASAN)
+CSTD += $(ASAN) -DSANITIZED
 LINK = -pie $(ASAN)
 endif
 ifeq ($(B),build/tsan)
 HARDEN = -fPIE
 OPT = -O1 -g
-CSTD += -fsanitize=thread -fno-omit-frame-pointer
+CSTD += -fsanitize=thread -fno-omit-frame-pointer -DSANITIZED
 LINK = -pie -fsanitize=thread
 endif
 ifeq ($(B),build/fuzz)

@@ -8,8 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_stages=(format layers shell cppcheck clang-tidy analyzer hardened units fuzz proxy tsan integration
-	clients browser crash)
+all_stages=(format layers shell cppcheck clang-tidy analyzer hardened service units fuzz proxy tsan
+	integration clients browser crash)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -136,6 +136,15 @@ stage_analyzer() {
 
 stage_hardened() {
 	check "the program is hardened" tests/lint/hardened.sh build/holdfast
+}
+
+stage_service() {
+	if command -v systemd-analyze >/dev/null; then
+		check "the unit leaves little open" tests/lint/service.sh build/holdfast
+	else
+		skipped=$((skipped + 1))
+		echo "skip the unit leaves little open: no systemd-analyze"
+	fi
 }
 
 stage_units() {

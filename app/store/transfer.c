@@ -247,8 +247,9 @@ void transfer_add_header(struct transfer *t, const char *name, const char *value
 }
 
 /*
- * The certificate is always verified, which is libcurl's default.  A proxy from
- * the environment would answer in the name of the server: none.
+ * The certificate and its name are always verified, which is libcurl's default,
+ * said all the same.  A proxy from the environment would answer in the name of the
+ * server: none.
  */
 static void set_common(struct transfer *t)
 {
@@ -267,8 +268,13 @@ static void set_common(struct transfer *t)
 	curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S);
 	curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME,
 			 (long)(1 + ts->silence_ms * SLOW_SILENCES / 1000));
-	if (ts->ca_file != NULL)
+	curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (ts->ca_file != NULL) {
 		curl_easy_setopt(t->easy, CURLOPT_CAINFO, ts->ca_file);
+		curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
+	}
 	/* A name server that is silent holds up its thread, not this one. */
 	curl_easy_setopt(t->easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_connected);
@@ -438,6 +444,8 @@ static enum transfer_end end_of(const struct transfer *t)
 		return END_WHOLE;
 	if (t->code == CURLE_OPERATION_TIMEDOUT)
 		return END_TIMEOUT;
+	if (t->code == CURLE_PEER_FAILED_VERIFICATION)
+		return END_CERTIFICATE;
 	if (!t->begun || t->code == CURLE_COULDNT_CONNECT || t->code == CURLE_COULDNT_RESOLVE_HOST)
 		return END_CONNECT;
 	return END_BROKEN;
