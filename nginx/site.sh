@@ -16,7 +16,8 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" \
-	-e "s|listen 127.0.0.1:9464;|listen 127.0.0.1:$((port + 10000));|" -e "s|unix:/run/holdfast/|unix:$sockets/|"
+	-e "s|listen 127.0.0.1:9464;|listen 127.0.0.1:$((port + 10000));|" \
+	-e "s|unix:/run/holdfast/|unix:$sockets/|"
 if [ -n "$htpasswd" ]; then
 	# shellcheck disable=SC2016
 	set -- "$@" -e "s|#auth_basic|auth_basic|" -e "s|/etc/holdfast/htpasswd|$htpasswd|" \

@@ -190,6 +190,7 @@ void backlog_shorten(struct backlog *b)
 
 void backlog_bound(struct backlog *b)
 {
+	uint64_t before = b->record.spool_last;
 	struct wal_position end;
 
 	if (wal_present(b->account->db, &end) != CAPTURE_PAGES)
@@ -197,6 +198,8 @@ void backlog_bound(struct backlog *b)
 	if ((int64_t)end.frame * (end.page_size + 24) < b->config->max_wal_bytes)
 		return;
 	backlog_shorten(b);
+	if (b->record.spool_last == before)
+		return;
 	log_info("wal.spooled", "user=%s frames=%" PRIu32 " files=%" PRIu64, b->account->id.text,
 		 end.frame,
 		 b->record.spool_first == 0 ? 0 : b->record.spool_last - b->record.spool_first + 1);
