@@ -103,7 +103,7 @@ static const char *allowed_methods(const struct entry *e)
 struct route route_find(const char *method, const char *path)
 {
 	const struct entry *e = find_entry(path);
-	struct route found = { "other", METRICS_OTHER, true, serve_not_found, NULL };
+	struct route found = { "other", true, serve_not_found, NULL, METRICS_OTHER };
 
 	if (e != NULL) {
 		found.path = e->path;

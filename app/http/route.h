@@ -13,10 +13,10 @@
 
 struct route {
 	const char *path; /* for the log: one of ours, or "other" */
-	enum metrics_route class;
 	bool needs_user; /* authenticate before calling the handler */
 	route_handler *handler;
 	const char *allow; /* the path's methods; NULL for an unknown path */
+	enum metrics_route class;
 };
 
 /* HEAD goes to the handler of GET.  All texts of the answer are literals. */

@@ -19,6 +19,7 @@ on_terminal() {
 	local environment
 
 	describe_environment
+	rm -f "$stack/screen"
 	env "${environment[@]}" TERM=xterm timeout 20 script -qec \
 		"stty cols 80 rows 12; exec '$HOLDFAST' status $*" "$stack/screen" >"$stack/script.out" || true
 }
@@ -74,7 +75,7 @@ exec 8>"$stack/keys"
 wait_until 10 has_drawn 1
 store_answers normally
 wait_until 10 sync_clean bob
-drawn=$(grep -ac 'workers, .* users:' "$stack/screen")
+drawn=$(grep -ac 'workers, .* users:' "$stack/screen" || true)
 wait_until 10 has_drawn $((drawn + 2))
 printf '\003' >&8
 exec 8>&-
