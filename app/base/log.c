@@ -34,6 +34,7 @@ static enum log_level most_level = LOG_LEVEL_INFO;
 static char role_name[16] = "main";
 static bool to_journal;
 static _Thread_local char request_id[16];
+static _Thread_local char client[80];
 
 /* The variable is inherited by whoever's stderr went elsewhere meanwhile, too. */
 static bool stderr_is_journal(void)
@@ -56,6 +57,12 @@ void log_init(enum log_level most, const char *role)
 void log_request(const char *id)
 {
 	(void)snprintf(request_id, sizeof request_id, "%s", id);
+	client[0] = '\0';
+}
+
+void log_client(const char *user)
+{
+	(void)snprintf(client, sizeof client, "%s", user);
 }
 
 int log_level_parse(const char *name, enum log_level *out)
@@ -143,6 +150,6 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	if (vsnprintf(facts, sizeof facts, fmt, args) < 0)
 		facts[0] = '\0';
 	va_end(args);
-	if (level > LOG_LEVEL_WARN || log_limit_passes(event, facts, clock_mono_ms()))
+	if (level > LOG_LEVEL_WARN || log_limit_passes(event, facts, client, clock_mono_ms()))
 		write_line(level, event, facts);
 }

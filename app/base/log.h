@@ -16,6 +16,7 @@
  *
  *	log_init()	once per process, again after a fork
  *	log_request()	per thread: the id that the following lines carry
+ *	log_client()	and for whom that is done
  *	log_settle()	now and then: tells what was suppressed
  *	log_end()	the process's last word on that
  */
@@ -28,6 +29,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 void log_init(enum log_level most, const char *role);
 /* "" for none; at most 15 characters are kept. */
 void log_request(const char *id);
+/* Until the next log_request(); does not stand in the line. */
+void log_client(const char *user);
 /* 0, or -1 when `name` is none of error, warn, info, debug. */
 int log_level_parse(const char *name, enum log_level *out);
 

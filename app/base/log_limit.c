@@ -73,12 +73,14 @@ static bool passes(struct entry *e, const struct log_limit_over *line, int64_t n
 	return false;
 }
 
-bool log_limit_passes(const char *event, const char *facts, int64_t now_ms)
+bool log_limit_passes(const char *event, const char *facts, const char *client, int64_t now_ms)
 {
 	struct log_limit_over line = { .suppressed = 0 };
 
 	(void)snprintf(line.event, sizeof line.event, "%s", event);
 	copy_subject(facts, line.subject);
+	if (line.subject[0] == '\0')
+		(void)snprintf(line.subject, sizeof line.subject, "%s", client);
 	if (line.subject[0] == '\0')
 		return true;
 	pthread_mutex_lock(&mutex);

@@ -1,11 +1,11 @@
 /*
  * Which lines are repeated so often that they are counted instead of written.
  *
- * The same event about the same subject, its `user=`, `path=` or `key=`, whichever
- * comes first, is written LOG_LIMIT_LINES times in LOG_LIMIT_MS in each process; how
+ * The same event about the same subject is written LOG_LIMIT_LINES times in LOG_LIMIT_MS in each process; how
  * many more there were is known when that time is over.  So somebody whose disk
- * fails at every attempt does not bury the lines of the others.  A line that is about
- * no subject is always written.
+ * fails at every attempt does not bury the lines of the others.  The subject is the
+ * line's `user=`, `path=` or `key=`, whichever comes first, or else whom the thread works
+ * for; a line that has none is always written.
  *
  * Any thread may call these.
  */
@@ -23,8 +23,11 @@ struct log_limit_over {
 	uint64_t suppressed;
 };
 
-/* Whether the line may be written; `now_ms` of the monotonic clock, here and below. */
-bool log_limit_passes(const char *event, const char *facts, int64_t now_ms);
+/*
+ * Whether the line may be written.  `client` is whom the thread works for, or "";
+ * `now_ms` of the monotonic clock, here and below.
+ */
+bool log_limit_passes(const char *event, const char *facts, const char *client, int64_t now_ms);
 /* Of what was suppressed, the next whose time is over.  false: there is none. */
 bool log_limit_next(int64_t now_ms, struct log_limit_over *out);
 

@@ -516,6 +516,7 @@ static void run(struct server *s, struct call *c)
 	struct exchange *x = &c->x;
 
 	log_request(c->id);
+	log_client(x->user.text);
 	if (fcgi_client_is_gone(c->fcgi)) {
 		drop(s, c);
 		return;

@@ -10,7 +10,7 @@ static int passed(const char *event, const char *facts, int times, int64_t now_m
 	int n = 0;
 
 	for (int i = 0; i < times; i++)
-		n += log_limit_passes(event, facts, now_ms);
+		n += log_limit_passes(event, facts, "", now_ms);
 	return n;
 }
 
@@ -97,6 +97,19 @@ static void a_line_about_nobody_is_always_written(void **state)
 	assert_int_equal(settle(INT64_MAX), 0);
 }
 
+static void a_line_without_a_subject_is_about_whom_the_thread_works_for(void **state)
+{
+	int n = 0;
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		n += log_limit_passes("statement.no_space", "extended=13", "alice", 0);
+		n += log_limit_passes("statement.no_space", "extended=13", "bob", 0);
+	}
+	assert_int_equal(n, 2 * LOG_LIMIT_LINES);
+	assert_false(log_limit_passes("statement.no_space", "user=alice", "bob", 0));
+}
+
 static void more_subjects_than_there_are_places_are_written_and_old_ones_make_room(void **state)
 {
 	char facts[64];
@@ -119,6 +132,8 @@ int main(void)
 		cmocka_unit_test_setup(another_event_or_subject_has_lines_of_its_own, forget_all),
 		cmocka_unit_test_setup(only_the_subject_tells_two_lines_apart, forget_all),
 		cmocka_unit_test_setup(a_line_about_nobody_is_always_written, forget_all),
+		cmocka_unit_test_setup(a_line_without_a_subject_is_about_whom_the_thread_works_for,
+				       forget_all),
 		cmocka_unit_test_setup(
 			more_subjects_than_there_are_places_are_written_and_old_ones_make_room,
 			forget_all),
