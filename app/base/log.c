@@ -40,11 +40,14 @@ static _Thread_local char client[80];
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long dev, inode;
 	struct stat st;
+	char ours[64];
 
-	return stream != NULL && sscanf(stream, "%20llu:%20llu", &dev, &inode) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == inode;
+	if (stream == NULL || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	(void)snprintf(ours, sizeof ours, "%" PRIuMAX ":%" PRIuMAX, (uintmax_t)st.st_dev,
+		       (uintmax_t)st.st_ino);
+	return strcmp(stream, ours) == 0;
 }
 
 void log_init(enum log_level most, const char *role)

@@ -110,7 +110,7 @@ for path in /metrics /metrics/ /%6detrics; do
 	[ "$STATUS" = 404 ] || [ "$STATUS" = 401 ] || fail "$path is answered with $STATUS"
 done
 for path in / /healthz /v1/sync /v2; do
-	[ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$((port[$host] + 10000))$path")" = 404 ] ||
+	[ "$(curl -s -o /dev/null -w '%{http_code}' "$(metrics_url)$path")" = 404 ] ||
 		fail "$path is served where the metrics are"
 done
 finish

@@ -3,7 +3,7 @@
 # queries, the alerts do what their tests say, and every metric that they name
 # exists.
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE="file"
 start_stack
 
 deploy=$root/deploy
@@ -18,21 +18,22 @@ wait_until 10 sync_clean alice
 scrape
 expect_promtool check metrics <"$stack/metrics"
 [ ! -s "$stack/promtool.out" ] || fail "promtool on /metrics: $(cat "$stack/promtool.out")"
-curl -s -o /dev/null -D "$stack/head" "http://127.0.0.1:$((port[$host] + 10000))/metrics"
+curl -s -o /dev/null -D "$stack/head" "$(metrics_url)/metrics"
 grep -qi $'^content-type: text/plain; version=0.0.4; charset=utf-8\r$' "$stack/head" || fail "$(cat "$stack/head")"
 
 expect_promtool check rules "$deploy/prometheus/holdfast.rules.yml"
 expect_promtool test rules "$deploy/prometheus/holdfast.rules.test.yml"
 # Each alert has been seen to fire in these.
-for alert in $(sed -n 's/.*- alert: //p' "$deploy/prometheus/holdfast.rules.yml"); do
+sed -n 's/.*- alert: //p' "$deploy/prometheus/holdfast.rules.yml" >"$stack/alerts"
+while read -r alert; do
 	grep -A1 "alertname: $alert\$" "$deploy/prometheus/holdfast.rules.test.yml" | grep -q 'exp_alerts:$' ||
 		fail "no test lets $alert fire"
-done
+done <"$stack/alerts"
 
 # A query of the dashboard becomes a rule, which promtool parses.
 jq -r '.panels[].targets[].expr' "$deploy/grafana/holdfast.json" >"$stack/queries"
 [ "$(wc -l <"$stack/queries")" -ge 20 ] || fail "the dashboard has hardly a query"
-sed 's/\$__rate_interval/5m/g; s/\$instance/.*/g' "$stack/queries" |
+sed "s/[$]__rate_interval/5m/g; s/[$]instance/.*/g" "$stack/queries" |
 	jq -Rn '{groups: [{name: "dashboard", rules: [inputs] | to_entries |
 		map({record: "dashboard:query:\(.key)", expr: .value})}]}' >"$stack/dashboard.yml"
 ! grep -q '\$' "$stack/dashboard.yml" || fail "a variable is left: $(grep '\$' "$stack/dashboard.yml")"

@@ -905,10 +905,14 @@ expect_untold_until_clean() {
 
 # ---- what is measured
 
+# Where the site shows the metrics, see site.sh.
+metrics_url() {
+	echo "http://127.0.0.1:$((port[$host] + 10000))"
+}
+
 # scrape: /metrics as Prometheus would read it, into $stack/metrics.
 scrape() {
-	curl -sS --fail --max-time 10 -o "$stack/metrics" \
-		"http://127.0.0.1:$((port[$host] + 10000))/metrics" || fail "no /metrics"
+	curl -sS --fail --max-time 10 -o "$stack/metrics" "$(metrics_url)/metrics" || fail "no /metrics"
 }
 
 # metric SERIES: its value, 'NAME' or 'NAME{LABELS}' exactly as in the text.
