@@ -8,8 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_stages=(format layers shell cppcheck clang-tidy analyzer hardened units fuzz proxy tsan integration
-	clients crash)
+all_stages=(format layers shell cppcheck clang-tidy analyzer hardened service units fuzz proxy tsan
+	integration clients browser crash)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -138,21 +138,25 @@ stage_hardened() {
 	check "the program is hardened" tests/lint/hardened.sh build/holdfast
 }
 
+stage_service() {
+	if command -v systemd-analyze >/dev/null; then
+		check "the unit leaves little open" tests/lint/service.sh build/holdfast
+	else
+		skipped=$((skipped + 1))
+		echo "skip the unit leaves little open: no systemd-analyze"
+	fi
+}
+
 stage_units() {
-	local source name program status
+	local programs
 
 	if ! make -s -j "$cores" B=build/asan unit-programs >"$logs/build.log" 2>&1; then
 		miss "units build" "$logs/build.log"
 		return
 	fi
-	for source in tests/unit/*/*.c; do
-		name=${source#tests/unit/}
-		name=${name%.c}
-		program=build/asan/unit/$name
-		status=0
-		CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 120 "$program" >"$logs/unit.log" 2>&1 </dev/null || status=$?
-		count_tap "$name" "$status" "$logs/unit.log"
-	done
+	mapfile -t programs < <(find tests/unit/*/ -name '*.c' | sort |
+		sed 's|^tests/\(.*\)\.c$|build/asan/\1|')
+	CMOCKA_MESSAGE_OUTPUT=TAP at_a_time 2 count_tap -- "${programs[@]}"
 }
 
 # count_one NAME STATUS LOG: a program that is one test.
@@ -176,22 +180,23 @@ stage_proxy() {
 }
 
 reap() {
-	local pid status=0 i
+	local pid status=0 i name
 
 	wait -n -p pid "${running[@]}" || status=$?
 	for i in "${!running[@]}"; do
 		[ "${running[$i]}" != "$pid" ] || unset "running[$i]"
 	done
-	"$judge" "${name_of[$pid]}" "$status" "$logs/${name_of[$pid]}.log"
+	name=${name_of[$pid]}
+	"$judge" "$name" "$status" "$logs/${name//\//-}.log"
 }
 
-# two_at_a_time JUDGE COMMAND... -- FILE...: the command with each file; JUDGE NAME
-# STATUS LOG says what came of it.
-two_at_a_time() {
-	local judge=$1 command=() file name
+# at_a_time N JUDGE COMMAND... -- FILE...: the command with each file, N beside each
+# other; JUDGE NAME STATUS LOG says what came of it.
+at_a_time() {
+	local lanes=$1 judge=$2 command=() file name
 	local -A name_of
 
-	shift
+	shift 2
 	while [ "$1" != -- ]; do
 		command+=("$1")
 		shift
@@ -199,9 +204,11 @@ two_at_a_time() {
 	shift
 	for file; do
 		[ -f "$file" ] || continue
-		[ ${#running[@]} -lt 2 ] || reap
-		name=$(basename "${file%.*}")
-		timeout -k 20 300 "${command[@]}" "$file" >"$logs/$name.log" 2>&1 </dev/null &
+		[ ${#running[@]} -lt "$lanes" ] || reap
+		name=${file%.*}
+		name=${name#tests/*/}
+		name=${name#build/asan/unit/}
+		timeout -k 20 300 "${command[@]}" "$file" >"$logs/${name//\//-}.log" 2>&1 </dev/null &
 		running+=($!)
 		name_of[$!]=$name
 	done
@@ -222,16 +229,22 @@ stage_tsan() {
 	for name in "${tsan_units[@]}"; do
 		check "thread sanitizer: $name" timeout -k 5 120 "build/tsan/unit/$name"
 	done
-	HOLDFAST=build/tsan/holdfast two_at_a_time count_one bash -- \
+	HOLDFAST=build/tsan/holdfast at_a_time 2 count_one bash -- \
 		tests/integration/{32,59}-*.sh
 }
 
+# What earlier runs have found is left aside: reading it takes longer than this.
 stage_fuzz() {
-	check "every fuzzer for 5 s" make -s fuzz FUZZ_S=5
+	if ! make -s -j "$cores" fuzzers >"$logs/build.log" 2>&1; then
+		miss "fuzzers build" "$logs/build.log"
+		return
+	fi
+	at_a_time 2 count_one env CORPUS="$logs/corpus" tests/fuzz/run.sh 3 -- tests/fuzz/*.c
 }
 
 stage_integration() {
-	two_at_a_time count_one bash -- tests/integration/[0-9]*.sh
+	# They wait more than they work.
+	at_a_time 3 count_one bash -- tests/integration/[0-9]*.sh
 }
 
 # What a seed led to is worth a line.
@@ -245,7 +258,21 @@ stage_clients() {
 		miss "clients build" "$logs/build.log"
 		return
 	fi
-	two_at_a_time count_client tests/tools/client.sh -- tests/clients/*.mjs
+	at_a_time 2 count_client tests/tools/client.sh -- tests/clients/*.mjs
+}
+
+# A browser is not everywhere.
+count_browser() {
+	if [ "$2" = 77 ]; then
+		count_one "$@"
+	else
+		count_tap "$@"
+	fi
+}
+
+stage_browser() {
+	at_a_time 2 count_tap "$node" --test-reporter=tap -- tests/browser/unit/*.mjs
+	at_a_time 2 count_browser tests/tools/browser.sh -- tests/browser/*.mjs
 }
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.
