@@ -216,6 +216,9 @@ export class Mischief {
 	}
 
 	// ---- FastCGI, with nobody who would speak it well
+	//
+	// The lengths inside of the parameters are left alone: libfcgi before 2.4.5 believes
+	// them (CVE-2025-23016), and whoever can write to the sockets is believed anyway.
 
 	record(type, content, { version = 1, id = 1, length = content.length, padding = 0 } = {}) {
 		const head = Buffer.from([version, type, id >> 8, id & 255, length >> 8, length & 255, padding, 0]);
@@ -237,14 +240,10 @@ export class Mischief {
 		const whole = [begin, this.record(4, params), this.record(4, Buffer.alloc(0)),
 			this.record(5, Buffer.from("{}x")), this.record(5, Buffer.alloc(0))];
 		const bytes = Buffer.concat(whole);
-		const changed = Buffer.from(bytes);
-		for (let n = 1 + this.roll(8); n > 0; n--)
-			changed[this.roll(changed.length)] = this.roll(256);
 
 		await this.talk(this.one(this.sockets), [this.one([
 			this.bytes(this.roll(4000)),
 			bytes.subarray(0, this.roll(bytes.length)),
-			changed,
 			bytes,
 			Buffer.concat([...whole.slice(0, 1), this.record(2, Buffer.alloc(0)), ...whole.slice(1)]),
 			Buffer.concat([begin, begin, ...whole.slice(1)]),
@@ -252,7 +251,6 @@ export class Mischief {
 			this.record(this.roll(256), this.bytes(100), { id: this.roll(65536), padding: this.roll(256) }),
 			this.record(4, this.bytes(50), { length: 65535 }),
 			this.record(1, this.bytes(8), { version: this.roll(256) }),
-			Buffer.concat([begin, this.record(4, this.bytes(3000)), this.record(4, Buffer.alloc(0))]),
 		])], this.roll(silent_s * 1000));
 	}
 
