@@ -223,20 +223,28 @@ static int authorize(void *owner, int action, const char *a, const char *b, cons
 	return verdict;
 }
 
-/*
- * The clock starts with the first call, not with the statement: waiting for
- * the write lock has a limit of its own and comes before.
- */
+/* Of the statement, or of what is prepared now. */
+static void start_clock(struct sandbox *s)
+{
+	s->statement_until = clock_mono_ms() + s->limits.statement_ms;
+	s->heap.until_ms = s->statement_until;
+}
+
+static void note_timeout(struct sandbox *s)
+{
+	(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
+		       (long long)s->limits.statement_ms);
+}
+
 static int watch_time(void *owner)
 {
 	struct sandbox *s = owner;
 	int64_t now = clock_mono_ms();
 
 	if (s->statement_until == 0)
-		s->statement_until = now + s->limits.statement_ms;
+		start_clock(s);
 	if (now >= s->statement_until) {
-		(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
-			       (long long)s->limits.statement_ms);
+		note_timeout(s);
 		return 1;
 	}
 	if (s->request_until != 0 && now >= s->request_until) {
@@ -281,6 +289,17 @@ static void unwatch(struct sandbox *s)
 	s->watched = false;
 }
 
+/*
+ * Once the frames of a commit are on disk it must not fail for want of memory:
+ * it would be refused, and be there after a crash.
+ */
+static int begin_commit(void *owner)
+{
+	(void)owner;
+	heap_charge(NULL);
+	return 0;
+}
+
 static int clamp(int64_t value, int low, int high)
 {
 	if (value < low)
@@ -299,7 +318,7 @@ static void set_limits(struct sqlite3 *db, const struct userdb_limits *limits)
 		{ SQLITE_LIMIT_COMPOUND_SELECT, 500 },
 		{ SQLITE_LIMIT_EXPR_DEPTH, 1000 },
 		{ SQLITE_LIMIT_FUNCTION_ARG, 100 },
-		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200 },
+		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100 },
 		{ SQLITE_LIMIT_TRIGGER_DEPTH, 100 },
 		{ SQLITE_LIMIT_VARIABLE_NUMBER, 32766 },
 		{ SQLITE_LIMIT_VDBE_OP, 1000000 },
@@ -342,7 +361,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	s->heap.most = MEMORY_MIN + MEMORY_SQL * (int64_t)limits->max_sql_bytes +
 		       MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
 	temp->most = TEMP_DATABASES * limits->max_db_bytes;
-	sql_function_register(db);
+	sql_function_register(db, &s->heap.until_ms);
 	drop_modules(db);
 	configure(db, SQLITE_DBCONFIG_DEFENSIVE, 1);
 	configure(db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
@@ -350,6 +369,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	configure(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0);
 	sqlite3_set_authorizer(db, authorize, s);
 	sqlite3_progress_handler(db, PROGRESS_OPS, watch_time, s);
+	sqlite3_commit_hook(db, begin_commit, NULL);
 	return s;
 }
 
@@ -465,6 +485,7 @@ static void begin_bounds(struct sandbox *s)
 	forget_reasons(s);
 	temp_space_charge(s->temp);
 	s->heap.used = 0;
+	s->heap.late = false;
 	heap_charge(&s->heap);
 }
 
@@ -477,6 +498,7 @@ static void end_bounds(void)
 void sandbox_begin_prepare(struct sandbox *s)
 {
 	s->seen = 0;
+	start_clock(s);
 	begin_bounds(s);
 }
 
@@ -504,12 +526,17 @@ void sandbox_end_setting(struct sandbox *s)
 bool sandbox_begin_statement(struct sandbox *s)
 {
 	forget_reasons(s);
-	s->statement_until = 0;
+	start_clock(s);
 	if (s->request_until == 0 || clock_mono_ms() < s->request_until)
 		return true;
 	(void)snprintf(s->timeout, sizeof s->timeout,
 		       "the statements of one request took too long together");
 	return false;
+}
+
+void sandbox_waited(struct sandbox *s)
+{
+	start_clock(s);
 }
 
 static bool keeps_snapshot(const struct sandbox *s)
@@ -552,8 +579,14 @@ const char *sandbox_denial(const struct sandbox *s)
 	return text_or_null(s->denial);
 }
 
-const char *sandbox_timeout(const struct sandbox *s)
+const char *sandbox_timeout(struct sandbox *s, int rc)
 {
+	if (rc == SQLITE_NOMEM && s->heap.late)
+		note_timeout(s);
+	else if (rc != SQLITE_INTERRUPT)
+		return NULL;
+	else if (s->timeout[0] == '\0' && clock_mono_ms() >= s->statement_until)
+		note_timeout(s);
 	return text_or_null(s->timeout);
 }
 

@@ -232,6 +232,8 @@ static int wait_for_lock(void *owner, int count)
 	if (now_ms >= u->wait_until_ms || (u->give_up != NULL && u->give_up(u->give_up_owner)))
 		return 0;
 	sqlite3_sleep(steps_ms[count < nsteps ? count : nsteps - 1]);
+	if (u->sandbox != NULL)
+		sandbox_waited(u->sandbox);
 	return 1;
 }
 

@@ -8,8 +8,11 @@ start_stack
 execute alice "CREATE TABLE note(text)"
 expect_status 200
 pid=$(workers)
-execute alice "INSERT INTO note SELECT trim(replace(hex(zeroblob(2000000)), '0', 'a'),
-	replace(hex(zeroblob(400000)), '00', 'b') || 'a')"
+like=" + (?1 LIKE '%$(printf '%090d' 0)b')"
+likes=$(for _ in {1..300}; do printf '%s' "$like"; done)
+printf '{"stmt":{"sql":"INSERT INTO note SELECT 0%s","args":[{"type":"text","value":"%03000000d"}]}}' \
+	"$likes" 0 >"$stack/stuck"
+post alice /v1/execute "@$stack/stuck"
 expect_status 500
 expect_json .code OUTCOME_UNKNOWN
 [ "$MS" -lt 10000 ] || fail "it took $MS ms"
