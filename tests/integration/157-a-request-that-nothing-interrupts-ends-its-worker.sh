@@ -8,8 +8,7 @@ start_stack
 execute alice "CREATE TABLE note(text)"
 expect_status 200
 pid=$(workers)
-like=" + (?1 LIKE '%$(printf '%090d' 0)b')"
-likes=$(for _ in {1..300}; do printf '%s' "$like"; done)
+likes=$(for i in {1..300}; do printf " + (?1 LIKE '%%%080d-%d')" 0 "$i"; done)
 printf '{"stmt":{"sql":"INSERT INTO note SELECT 0%s","args":[{"type":"text","value":"%03000000d"}]}}' \
 	"$likes" 0 >"$stack/stuck"
 post alice /v1/execute "@$stack/stuck"

@@ -520,7 +520,7 @@ static void request_that_nothing_can_interrupt_ends_the_process(void **state)
 		.max_result_bytes = 1 << 20,
 		.statement_ms = 100,
 		.lock_wait_ms = 10,
-		.max_sql_bytes = 50000,
+		.max_sql_bytes = 100000,
 	};
 	struct client *f = *state;
 	struct buf stuck = BUF_INIT;
@@ -534,7 +534,7 @@ static void request_that_nothing_can_interrupt_ends_the_process(void **state)
 	const struct stmt_value text = { STMT_TEXT, 0, 0, zeros.data, 500000 };
 	buf_add_text(&stuck, "SELECT 0");
 	for (int i = 0; i < 900; i++)
-		buf_add_text(&stuck, " + (?1 LIKE '%00000000000000000000000000000000000b')");
+		buf_addf(&stuck, " + (?1 LIKE '%%%060d-%d')", 0, i);
 	pid_t pid = fork();
 	if (pid == 0) {
 		const struct rlimit none = { 0, 0 };
