@@ -42,6 +42,7 @@ enum {
 	MEMORY_MIN = 64 << 20, /* what a statement may always take, */
 	MEMORY_VALUES = 4, /* so many of the longest values beside it, */
 	MEMORY_SQL = 32, /* and an INSERT of short rows, so many times its text */
+	SCHEMA_MAX = 8 << 20, /* what a connection may hold between requests without a stream */
 	DENIAL_MAX = 100,
 };
 
@@ -418,6 +419,14 @@ void sandbox_leave_request(struct sandbox *s)
 	s->statement_until = 0;
 }
 
+static int schema_bytes(const struct sandbox *s)
+{
+	int now = 0, most = 0;
+
+	(void)sqlite3_db_status(s->db, SQLITE_DBSTATUS_SCHEMA_USED, &now, &most, 0);
+	return now;
+}
+
 void sandbox_end_request(struct sandbox *s)
 {
 	s->request_until = 0;
@@ -427,6 +436,8 @@ void sandbox_end_request(struct sandbox *s)
 		s->tainted = true;
 	}
 	sqlite3_set_last_insert_rowid(s->db, 0);
+	if (schema_bytes(s) > SCHEMA_MAX)
+		s->tainted = true;
 	unwatch(s);
 }
 
