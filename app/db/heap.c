@@ -30,8 +30,7 @@ static bool is_late(struct heap_share *share, int64_t len)
 
 static bool may_take(int64_t len)
 {
-	return charged == NULL ||
-	       (charged->used + len <= charged->most && !is_late(charged, len));
+	return charged == NULL || (charged->used + len <= charged->most && !is_late(charged, len));
 }
 
 static void *take(int len)

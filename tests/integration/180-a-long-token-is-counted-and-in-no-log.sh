@@ -2,7 +2,7 @@
 # Goal: nginx counts the requests of a token that is longer than 255 bytes, as RS256's are,
 # and writes none to its log; what it answers by itself is JSON, however odd the request.
 . "$(dirname "$0")/lib.sh"
-STORE=file
+STORE='file'
 start_stack
 jose key RS256 key one
 jq -s '{keys: .}' "$stack/key.pub.jwk" >"$stack/jwks"

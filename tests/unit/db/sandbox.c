@@ -506,9 +506,11 @@ static void temporary_files_are_limited(void **state)
 	assert_true(sandbox_tainted(f->sandbox));
 	/* For another connection of the same user, too. */
 	struct client second = *f;
-	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &patient, &second.db), USERDB_OK);
+	assert_int_equal(userdb_open(f->scratch.db, USERDB_CLIENT, &patient, &second.db),
+			 USERDB_OK);
 	second.sandbox = userdb_sandbox(second.db);
-	refuse(&second, "CREATE TEMP TABLE y AS SELECT zeroblob(900000) UNION ALL SELECT zeroblob(900000)",
+	refuse(&second,
+	       "CREATE TEMP TABLE y AS SELECT zeroblob(900000) UNION ALL SELECT zeroblob(900000)",
 	       "SQLITE_FULL", full);
 	userdb_close(second.db);
 	reopen(state, &patient);

@@ -35,10 +35,11 @@ static void answers_are_those_of_sqlite(void **state)
 	sql_function_register(ours, &forever);
 	for (size_t i = 0; i < n * n * n; i++) {
 		const char *a = values[i % n], *b = values[i / n % n], *c = values[i / n / n];
-		(void)snprintf(sql, sizeof sql,
-			       "SELECT quote(instr(%s,%s)) || quote(replace(%s,%s,%s)) || quote(trim(%s))"
-			       "|| quote(trim(%s,%s)) || quote(ltrim(%s,%s)) || quote(rtrim(%s,%s))",
-			       a, b, a, b, c, a, a, b, a, b, a, b);
+		(void)snprintf(
+			sql, sizeof sql,
+			"SELECT quote(instr(%s,%s)) || quote(replace(%s,%s,%s)) || quote(trim(%s))"
+			"|| quote(trim(%s,%s)) || quote(ltrim(%s,%s)) || quote(rtrim(%s,%s))",
+			a, b, a, b, c, a, a, b, a, b, a, b);
 		char *want = answer(plain, sql), *got = answer(ours, sql);
 		if (strcmp(want, got) != 0)
 			fail_msg("%s: got %s, want %s", sql, got, want);
@@ -122,11 +123,9 @@ static void what_sqlite_cannot_interrupt_ends_all_the_same(void **state)
 	expect_ended(c, "SELECT printf('%.*c', -2000000000, 'x')", "SQLITE_TOOBIG");
 	expect_ended(c, "SELECT printf(replace(hex(zeroblob(2000)), '00', '%.900000c'), 1)",
 		     "SQLITE_TOOBIG");
-	expect_ended(c,
-		     "SELECT trim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
+	expect_ended(c, "SELECT trim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
 		     "SQLITE_INTERRUPT");
-	expect_ended(c,
-		     "SELECT rtrim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
+	expect_ended(c, "SELECT rtrim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
 		     "SQLITE_INTERRUPT");
 	expect_ended(c,
 		     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 60000),"
@@ -136,8 +135,10 @@ static void what_sqlite_cannot_interrupt_ends_all_the_same(void **state)
 	client_run(c, "CREATE VIRTUAL TABLE f USING fts5(a)");
 	expect_ended(c, "SELECT * FROM f('a' || replace(hex(zeroblob(160000)), '00', ' OR a'))",
 		     "SQLITE_INTERRUPT");
-	expect_ended(c, "SELECT * FROM f WHERE f MATCH 'a' || replace(hex(zeroblob(160000)), '00',"
-			"' OR a')", "SQLITE_INTERRUPT");
+	expect_ended(c,
+		     "SELECT * FROM f WHERE f MATCH 'a' || replace(hex(zeroblob(160000)), '00',"
+		     "' OR a')",
+		     "SQLITE_INTERRUPT");
 }
 
 static void time_grows_with_the_length_only(void **state)
