@@ -108,13 +108,12 @@ static void expect_ended(struct client *c, const char *sql, const char *code)
 	stmt_free(st);
 	if (strcmp(c->e.code, code) != 0)
 		fail_msg("%s: got %s %s", sql, c->e.code, c->e.message);
-	if (clock_mono_ms() - began_ms > 3000)
+	if (clock_mono_ms() - began_ms > 10000)
 		fail_msg("%s took %lld ms", sql, (long long)(clock_mono_ms() - began_ms));
 	client_run(c, "SELECT 1");
 }
 
-/* The time limit is a second; each of these takes SQLite between ten and minutes. */
-static void what_sqlite_cannot_interrupt_ends_all_the_same(void **state)
+static void what_takes_too_long_for_its_size_is_refused(void **state)
 {
 	struct client *c = *state;
 
@@ -123,15 +122,22 @@ static void what_sqlite_cannot_interrupt_ends_all_the_same(void **state)
 	expect_ended(c, "SELECT printf('%.*c', -2000000000, 'x')", "SQLITE_TOOBIG");
 	expect_ended(c, "SELECT printf(replace(hex(zeroblob(2000)), '00', '%.900000c'), 1)",
 		     "SQLITE_TOOBIG");
-	expect_ended(c, "SELECT trim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
-		     "SQLITE_INTERRUPT");
-	expect_ended(c, "SELECT rtrim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
-		     "SQLITE_INTERRUPT");
 	expect_ended(c,
 		     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 60000),"
 		     "j(a, b) AS (SELECT json_group_object('k' || i, 1),"
 		     "json_group_object('x' || i, 1) FROM n) SELECT json_patch(a, b) FROM j",
 		     "SQLITE_TOOBIG");
+}
+
+/* The time limit is a second; each of these takes SQLite between ten and minutes. */
+static void what_sqlite_cannot_interrupt_ends_in_time(void **state)
+{
+	struct client *c = *state;
+
+	expect_ended(c, "SELECT trim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
+		     "SQLITE_INTERRUPT");
+	expect_ended(c, "SELECT rtrim(printf('%.1000000c', 'a'), printf('%.500000c', 'b') || 'a')",
+		     "SQLITE_INTERRUPT");
 	client_run(c, "CREATE VIRTUAL TABLE f USING fts5(a)");
 	expect_ended(c, "SELECT * FROM f('a' || replace(hex(zeroblob(160000)), '00', ' OR a'))",
 		     "SQLITE_INTERRUPT");
@@ -160,21 +166,39 @@ static void result_that_is_too_long_is_an_error(void **state)
 		client_prepare(c, "SELECT replace(hex(zeroblob(100000)), '0', '0123456789')");
 
 	assert_int_equal(stmt_step(st, &c->e), STMT_FAILED);
-	assert_string_equal(c->e.code, "SQLITE_TOOBIG");
+	if (strcmp(c->e.code, "SQLITE_TOOBIG") != 0)
+		fail_msg("got %s %s", c->e.code, c->e.message);
 	stmt_free(st);
 	client_run(c, "SELECT 1");
+}
+
+/* Of those that must not end for another reason. */
+static int set_up_patient(void **state)
+{
+	static const struct userdb_limits patient = {
+		.max_db_bytes = 64 << 20,
+		.max_result_bytes = 1 << 20,
+		.statement_ms = 20000,
+		.lock_wait_ms = 20,
+		.max_sql_bytes = 100000,
+	};
+
+	*state = client_new(&patient);
+	return 0;
 }
 
 int main(void)
 {
 	heap_init();
 	const struct CMUnitTest tests[] = {
+#define PATIENT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_patient, client_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_set_up, client_tear_down)
 		cmocka_unit_test(answers_are_those_of_sqlite),
 		cmocka_unit_test(formats_are_those_of_sqlite),
-		TEST(what_sqlite_cannot_interrupt_ends_all_the_same),
+		PATIENT_TEST(what_takes_too_long_for_its_size_is_refused),
+		TEST(what_sqlite_cannot_interrupt_ends_in_time),
 		TEST(time_grows_with_the_length_only),
-		TEST(result_that_is_too_long_is_an_error),
+		PATIENT_TEST(result_that_is_too_long_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
