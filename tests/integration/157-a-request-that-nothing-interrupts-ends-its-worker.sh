@@ -2,7 +2,7 @@
 # Goal: SQLite cannot interrupt a function; a request that stays in one ends its worker
 # in bounded time, the client is told that the outcome is unknown, and a new worker serves.
 . "$(dirname "$0")/lib.sh"
-export HOLDFAST_STATEMENT_TIMEOUT_MS=200 HOLDFAST_LOCK_WAIT_MS=500
+export HOLDFAST_STATEMENT_TIMEOUT_MS=300 HOLDFAST_LOCK_WAIT_MS=500
 WORKERS=1
 start_stack
 execute alice "CREATE TABLE note(text)"
