@@ -59,6 +59,9 @@ struct sandbox {
 	int64_t statement_until; /* 0: not started yet */
 	int64_t request_until; /* 0: outside of a request */
 	struct heap_share heap; /* of one step */
+	void (*look)(void *owner);
+	void *look_owner;
+	int64_t looked_ms;
 	bool watched;
 	timer_t watch; /* set while watched */
 	char denial[DENIAL_MAX];
@@ -228,6 +231,14 @@ static int authorize(void *owner, int action, const char *a, const char *b, cons
 	return verdict;
 }
 
+static void let_look(struct sandbox *s, int64_t now_ms)
+{
+	if (s->look == NULL || now_ms == s->looked_ms)
+		return;
+	s->looked_ms = now_ms;
+	s->look(s->look_owner);
+}
+
 /* Of the statement, or of what is prepared now. */
 static void start_clock(struct sandbox *s)
 {
@@ -246,6 +257,7 @@ static int watch_time(void *owner)
 	struct sandbox *s = owner;
 	int64_t now = clock_mono_ms();
 
+	let_look(s, now);
 	if (s->statement_until == 0)
 		start_clock(s);
 	if (now >= s->statement_until) {
@@ -453,6 +465,12 @@ bool sandbox_tainted(const struct sandbox *s)
 const struct userdb_limits *sandbox_limits(const struct sandbox *s)
 {
 	return &s->limits;
+}
+
+void sandbox_set_look(struct sandbox *s, void (*look)(void *owner), void *owner)
+{
+	s->look = look;
+	s->look_owner = owner;
 }
 
 bool sandbox_in_transaction(const struct sandbox *s)

@@ -171,6 +171,7 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 		goto fail;
 	s->service.turns = make_turns();
 	s->service.streams = make_streams(s, c);
+	s->service.share = share_new(c->may_yield);
 	s->fcgi = fcgi_new(place->listener);
 	if (s->fcgi == NULL || fcgi_watch(s->fcgi, handover_fd(s->handover, s->worker)) < 0)
 		goto fail;
@@ -188,6 +189,7 @@ void server_free(struct server *s)
 	assert(s->parked.n == 0 && s->crowd.n == 0 && s->held.n == 0);
 	fcgi_free(s->fcgi);
 	streams_free(s->service.streams);
+	share_free(s->service.share);
 	turns_free(s->service.turns);
 	accounts_free(s->service.accounts);
 	free(s);
@@ -617,8 +619,10 @@ static void run(struct server *s, struct call *c)
 		finish(s, c);
 		return;
 	}
-	if (x->slot != NULL)
+	if (x->slot != NULL) {
 		table_worker_serves(s->table, s->worker, x->slot);
+		share_begin(s->service.share, x->slot, x->request.body.len);
+	}
 	s->service.may_park = has_room(&s->parked, s->max_parked);
 	s->service.may_crowd = has_room(&s->crowd, s->max_crowd);
 	switch (c->route.handler(&s->service, x)) {
@@ -639,6 +643,7 @@ static void run(struct server *s, struct call *c)
 		hand_over(s, c);
 		break;
 	}
+	share_end(s->service.share);
 }
 
 /* Carries the user's status as any other answer. */

@@ -318,6 +318,11 @@ static bool is_migrated(struct job *j, struct account *account, enum served *ser
 	return true;
 }
 
+static void look(void *share)
+{
+	share_look(share);
+}
+
 static enum hrana_left run(struct job *j, struct hrana_store *store)
 {
 	const struct hrana_place place = {
@@ -329,8 +334,10 @@ static enum hrana_left run(struct job *j, struct hrana_store *store)
 	uint64_t before = userdb_commits(j->db);
 
 	set_patience(j);
+	sandbox_set_look(userdb_sandbox(j->db), look, j->s->share);
 	FAULT("request.before_commit");
 	enum hrana_left left = hrana_run(j->hrana, j->x, &place);
+	sandbox_set_look(userdb_sandbox(j->db), NULL, NULL);
 	forget_patience(j);
 	if (userdb_commits(j->db) == before)
 		return left;

@@ -8,6 +8,7 @@
 
 #include "http/baton.h"
 #include "http/exchange.h"
+#include "http/share.h"
 #include "http/stream.h"
 #include "http/turn.h"
 #include "sync/account.h"
@@ -21,6 +22,7 @@ struct service {
 	struct sync *sync;
 	struct accounts *accounts;
 	struct streams *streams;
+	struct share *share;
 	struct turns *turns;
 	const struct baton_key *batons;
 	const char *data; /* the data directory */
