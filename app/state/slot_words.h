@@ -36,6 +36,7 @@ struct slot {
 	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;
+	_Atomic int64_t last_took_ms;
 	_Atomic int64_t next_attempt_ms;
 	_Atomic int64_t held_until_ms;
 	_Atomic int64_t began_ms;

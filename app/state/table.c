@@ -297,6 +297,7 @@ static void clear_words(struct slot *s)
 	s->lock_wanted_ms = 0;
 	s->lock_again_ms = 0;
 	s->last_success_ms = 0;
+	s->last_took_ms = 0;
 	s->next_attempt_ms = 0;
 	s->held_until_ms = 0;
 	s->pull_error = 0;

@@ -80,7 +80,7 @@ export function animatePush(place) {
 
 // ---- pushes over time: how long each took, upwards by powers of ten
 
-const chart = { left: 34, right: 294, top: 8, bottom: 70 };
+const chart = { left: 42, right: 294, top: 8, bottom: 70 };
 const levels = [[10, "10 ms"], [100, "100 ms"], [1000, "1 s"], [10000, "10 s"]];
 
 function heightOf(ms) {

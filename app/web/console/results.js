@@ -136,12 +136,12 @@ function pager(result, show) {
 	return h("nav", { class: "pager", "aria-label": "Pages of rows" }, start, back, where, next, end);
 }
 
-function facts(result) {
+function facts({ text: sql }, result) {
 	const list = [];
 
 	if (result.cols.length > 0)
 		list.push(plural(result.rows.length, "row"));
-	if (result.cols.length === 0 || result.affected_row_count > 0)
+	if (result.affected_row_count > 0 || /^(insert|update|delete|replace)\b/i.test(sql))
 		list.push(`${plural(result.affected_row_count, "row")} affected`);
 	if (result.affected_row_count > 0 && result.last_insert_rowid !== null)
 		list.push(`last insert id ${result.last_insert_rowid}`);
@@ -163,7 +163,7 @@ function head(statement, meta, ...tools) {
 
 function resultCard(statement, number, result) {
 	if (result.cols.length === 0)
-		return h("article", { class: "result" }, head(statement, facts(result)));
+		return h("article", { class: "result brief" }, head(statement, facts(statement, result)));
 
 	const label = `Rows of statement ${number}`;
 	const place = h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": label });
@@ -181,7 +181,7 @@ function resultCard(statement, number, result) {
 	return h(
 		"article",
 		{ class: "result" },
-		head(statement, facts(result), copyButton, csvButton),
+		head(statement, facts(statement, result), copyButton, csvButton),
 		result.rows.length === 0 ? h("p", { class: "no-rows" }, `No rows. Columns: ${result.cols.map((col) => col.name).join(", ")}`) : place,
 		paged,
 	);
@@ -250,7 +250,7 @@ export function showRun(found, run, ms, reveal) {
 		// Where several ran, the failed one may be far below.
 		cards[failed].scrollIntoView({ block: "nearest" });
 	} else {
-		announce(`${plural(found.length, "statement")} done. ${facts(run.outcomes.at(-1).result).slice(0, 2).join(", ")}`);
+		announce(`${plural(found.length, "statement")} done. ${facts(found.at(-1), run.outcomes.at(-1).result).slice(0, 2).join(", ")}`);
 	}
 }
 
