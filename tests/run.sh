@@ -258,6 +258,7 @@ count_browser() {
 }
 
 stage_browser() {
+	two_at_a_time count_tap "$node" --test-reporter=tap -- tests/browser/unit/*.mjs
 	two_at_a_time count_browser tests/tools/browser.sh -- tests/browser/*.mjs
 }
 

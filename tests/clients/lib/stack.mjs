@@ -64,8 +64,10 @@ async function control(method, path, body) {
 		throw new Error(`the fault proxy refused ${method} ${path}`);
 }
 
-const store = {
+// Each instead of what was before.
+export const store = {
 	fails: () => control("POST", "/rules", '[{"action":"status","status":503}]'),
+	slows: (ms) => control("POST", "/rules", `[{"action":"delay","before_ms":${ms}}]`),
 	heals: () => control("DELETE", "/rules"),
 };
 
