@@ -1,11 +1,13 @@
 // The server's endpoints, as this console uses them.
 //
 //	const api = new Api(token);
-//	api.addEventListener("heard", ...)	event.detail: X-Sync-Status of an answer, or null
 //	api.addEventListener("refused", ...)	the token is not good any more: event.detail
+//	api.addEventListener("news", ...)	some answer had another X-Sync-Status than before
 //	await api.run(["SELECT 1", ...])
 //
 // What goes wrong is thrown as an ApiError, in words for people.
+
+import { Holdfast } from "../holdfast.js";
 
 export class ApiError extends Error {
 	constructor(status, code, message) {
@@ -35,17 +37,20 @@ async function errorOf(response) {
 
 export class Api extends EventTarget {
 	#token;
+	#holdfast;
 
 	constructor(token) {
 		super();
 		this.#token = token;
+		this.#holdfast = new Holdfast({ url: "/", token, poll: false });
+		this.#holdfast.addEventListener("change", () => this.dispatchEvent(new Event("news")));
 	}
 
 	async #call(method, path, body) {
 		let response;
 
 		try {
-			response = await fetch(path, {
+			response = await this.#holdfast.fetch(path, {
 				method,
 				headers: { Authorization: `Bearer ${this.#token}` },
 				body: body === undefined ? undefined : JSON.stringify(body),
@@ -60,17 +65,9 @@ export class Api extends EventTarget {
 
 			if (error.status === 401)
 				this.dispatchEvent(new CustomEvent("refused", { detail: error }));
-			else
-				this.#hear(response);
 			throw error;
 		}
-		this.#hear(response);
 		return response;
-	}
-
-	#hear(response) {
-		const detail = response.headers.get("X-Sync-Status");
-		this.dispatchEvent(new CustomEvent("heard", { detail }));
 	}
 
 	async #json(...request) {

@@ -54,7 +54,7 @@ class Console {
 		this.#watch = watch;
 		this.#draftKey = `holdfast.draft.${session.user}`;
 		api.addEventListener("refused", ({ detail }) => refused(detail));
-		api.addEventListener("heard", ({ detail }) => watch.heard(detail));
+		api.addEventListener("news", () => watch.look());
 		this.#editor = new Editor({
 			run: () => this.run(),
 			older: () => this.#recall(this.#history.older(this.#editor.text), 0),

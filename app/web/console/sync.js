@@ -81,14 +81,6 @@ export class SyncWatch extends EventTarget {
 		this.look();
 	}
 
-	// X-Sync-Status of some answer: a surprise is worth a look.
-	heard(status) {
-		const told = ["failed", "conflict"].includes(this.state?.status) ? this.state.status : null;
-
-		if (this.state !== null && told !== status)
-			this.look();
-	}
-
 	// One at a time; who asks meanwhile gets one that begins afterwards.
 	async look() {
 		if (this.#stopped)
