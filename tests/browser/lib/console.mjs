@@ -7,7 +7,7 @@ export async function openConsole(browser, user, { claims, ...options } = {}) {
 
 	await page.getByLabel("Token").fill(token(user, claims));
 	await page.getByRole("button", { name: "Sign in" }).click();
-	await page.getByRole("heading", { name: "Schema", exact: true }).waitFor({ state: "attached" });
+	await page.locator("#badge:not([data-state=unknown])").waitFor();
 	return page;
 }
 
