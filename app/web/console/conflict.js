@@ -56,7 +56,7 @@ export class Conflict {
 			h("h2", { id: "conflict-title" }, "Two servers have written to this database"),
 			h("p", {}, "Reading goes on with what this server has. Writing is refused until you decide which history the database goes on with. The other one is kept."),
 			h("div", { class: "sides" }, side("local", "This server", "Keep this server's"), side("remote", "The store", "Keep the store's")),
-			this.#session.readOnly ? h("p", { class: "note" }, "This token allows reading only, so somebody else has to decide.") : null,
+			...(this.#session.readOnly ? [h("p", { class: "note" }, "This token allows reading only, so somebody else has to decide.")] : []),
 			this.answer,
 		);
 		this.#place.hidden = false;
@@ -68,14 +68,13 @@ export class Conflict {
 		const agreed = state.remote_txid;
 
 		put(this.local, [
-			["Has", `transaction ${agreed}, and ${commits(state.pending_commits)} of its own`],
-			["Not in the store", commits(state.pending_commits)],
-			["Last in step", state.last_success === null ? "before it was started" : clockText(new Date(state.last_success))],
+			["Agreed", `up to transaction ${agreed}`],
+			["Since then", `${commits(state.pending_commits)} of its own`],
+			["Last push", state.last_success === null ? "before the server started" : clockText(new Date(state.last_success))],
 		]);
 		put(this.remote, [
-			["Has", `transaction ${agreed}, and another server's history`],
-			["Begins with", `transaction ${agreed + 1}`],
-			["Written by", "another server"],
+			["Agreed", `up to transaction ${agreed}`],
+			["Since then", `another server's, from transaction ${agreed + 1} on`],
 		]);
 	}
 

@@ -24,18 +24,18 @@ function link(state, waiting) {
 	const { from, to, y } = wire;
 	const middle = (from + to) / 2;
 	const parts = [svg("line", { x1: from, y1: y, x2: to, y2: y, class: "wire" })];
+	const signs = { conflict: "m-6 -2.5h12m-12 5h12m-3.5 -7.5l-5 10", failed: "m-4 -4l8 8m0 -8l-8 8", unreachable: "m-4 -4l8 8m0 -8l-8 8" };
 
-	if (state === "conflict") {
-		parts[0] = svg("path", { d: `M${from} ${y} H${middle - 16} L${middle + 2} ${y - 20} M${to} ${y} H${middle + 16} L${middle - 2} ${y + 20}`, class: "wire" });
-	} else if (state === "failed" || state === "unreachable") {
+	if (state in signs) {
 		parts.push(svg("circle", { cx: middle + 26, cy: y, r: 11, class: "stop" }));
-		parts.push(svg("path", { d: `M${middle + 22} ${y - 4}l8 8m0 -8l-8 8`, class: "cross" }));
+		parts.push(svg("path", { d: `M${middle + 26} ${y}${signs[state]}`, class: "cross" }));
 	} else if (state === "ok") {
 		parts.push(svg("circle", { cx: middle, cy: y, r: 11, class: "stop" }));
 		parts.push(svg("path", { d: `M${middle - 5} ${y}l3.5 4l6.5 -8`, class: "tick" }));
 	}
+	const top = waiting > 4 ? y - 5.5 : y;
 	for (let i = 0; i < Math.min(waiting, dotsMax); i++)
-		parts.push(svg("circle", { cx: from + 9 + (i % 4) * 11, cy: y - 5.5 + Math.floor(i / 4) * 11, r: 4, class: "waiting" }));
+		parts.push(svg("circle", { cx: from + 9 + (i % 4) * 11, cy: top + Math.floor(i / 4) * 11, r: 4.5, class: "waiting" }));
 	if (waiting > 0)
 		parts.push(svg("text", { x: from + 4, y: y + 27, class: "wire-text" }, `${waiting.toLocaleString("en")} ${waiting === 1 ? "waits" : "wait"}`));
 	return svg("g", { class: `link ${state}` }, parts);

@@ -9,7 +9,7 @@ const pageRows = 100;
 
 const plural = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
-const msText = (ms) => (ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms >= 10 ? Math.round(ms) : ms.toFixed(1)} ms`);
+const msText = (ms) => (ms < 0.05 ? "< 0.1 ms" : ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms >= 10 ? Math.round(ms) : ms.toFixed(1)} ms`);
 
 // What can be done, where the message of the server does not say it.
 const advice = {
