@@ -47,7 +47,7 @@ export class Conflict {
 				{ class: "side-card" },
 				h("h3", {}, title),
 				facts,
-				h("button", { type: "button", id: `keep-${keep}`, "aria-disabled": this.#session.readOnly, click: () => this.#choose(keep) }, button),
+				h("button", { type: "button", id: `keep-${keep}`, "aria-disabled": String(this.#session.readOnly), click: () => this.#choose(keep) }, button),
 			);
 		};
 

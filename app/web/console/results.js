@@ -190,7 +190,7 @@ function resultCard(statement, number, result) {
 function errorCard(statement, error, reveal) {
 	return h(
 		"article",
-		{ class: "result failed" },
+		{ class: "result brief failed" },
 		statement ? head(statement, [`Line ${statement.line}`]) : null,
 		h(
 			"div",

@@ -99,12 +99,11 @@ export class Schema {
 	async #fill(inside, { name, sql }, indexes, triggers) {
 		const list = h("ul", { class: "columns" }, h("li", { class: "note" }, "…"));
 
-		inside.append(list);
+		inside.append(list, h("ul", { class: "columns" }, this.#definition("Definition", sql)));
 		for (const [title, objects] of [["Indexes", indexes], ["Triggers", triggers]]) {
 			if (objects.length > 0)
 				inside.append(h("h4", {}, title), h("ul", { class: "columns" }, objects.map((o) => this.#definition(o.name, o.sql))));
 		}
-		inside.append(h("ul", { class: "columns" }, this.#definition("Definition", sql)));
 		try {
 			const columns = await this.#api.rows('SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)', name);
 

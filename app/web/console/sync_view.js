@@ -6,7 +6,7 @@ import { animatePush, drawLink, drawTimeline } from "./picture.js";
 import { sizeText } from "./values.js";
 import { clockText, commits, errorText, statusWords } from "./words.js";
 
-const eventsShown = 6;
+const linesShown = 6;
 
 function eventText(event) {
 	switch (event.kind) {
@@ -14,8 +14,10 @@ function eventText(event) {
 		const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
 		return `Transaction ${event.txid} stored${event.ms === null ? "" : ` in ${event.ms.toLocaleString("en")} ms`}${more}`;
 	}
-	case "failed":
-		return `Attempt ${event.attempts} failed. ${errorText[event.error] ?? ""}`;
+	case "failed": {
+		const attempts = event.first < event.attempts ? `Attempts ${event.first} to ${event.attempts}` : `Attempt ${event.attempts}`;
+		return `${attempts} failed. ${errorText[event.error] ?? ""}`;
+	}
 	case "healed":
 		return "Caught up";
 	case "conflict":
@@ -23,6 +25,21 @@ function eventText(event) {
 	case "resolved":
 		return "The conflict is resolved";
 	}
+}
+
+// Newest first; failures in a row, for the same reason, are one line.
+function summary(events) {
+	const lines = [];
+
+	for (const event of events) {
+		const last = lines[0];
+
+		if (event.kind === "failed" && last?.kind === "failed" && last.error === event.error)
+			lines[0] = { ...event, first: last.first };
+		else
+			lines.unshift(event.kind === "failed" ? { ...event, first: event.attempts } : event);
+	}
+	return lines.slice(0, linesShown);
 }
 
 // kept/<ms since the epoch>.sqlite
@@ -106,7 +123,7 @@ export class SyncView {
 			this.#showKept(watch.state.kept);
 		this.events.replaceChildren(
 			...(watch.events.length === 0 ? [h("li", { class: "note" }, "None since this page was opened.")] : []),
-			...watch.events.slice(-eventsShown).reverse().map((event) =>
+			...summary(watch.events).map((event) =>
 				h("li", { class: event.kind }, h("time", { datetime: new Date(event.at).toISOString() }, clockText(new Date(event.at))), h("span", {}, eventText(event))),
 			),
 		);
