@@ -139,20 +139,15 @@ stage_hardened() {
 }
 
 stage_units() {
-	local source name program status
+	local programs
 
 	if ! make -s -j "$cores" B=build/asan unit-programs >"$logs/build.log" 2>&1; then
 		miss "units build" "$logs/build.log"
 		return
 	fi
-	for source in tests/unit/*/*.c; do
-		name=${source#tests/unit/}
-		name=${name%.c}
-		program=build/asan/unit/$name
-		status=0
-		CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 120 "$program" >"$logs/unit.log" 2>&1 </dev/null || status=$?
-		count_tap "$name" "$status" "$logs/unit.log"
-	done
+	mapfile -t programs < <(find tests/unit/*/ -name '*.c' | sort |
+		sed 's|^tests/\(.*\)\.c$|build/asan/\1|')
+	CMOCKA_MESSAGE_OUTPUT=TAP at_a_time 2 count_tap -- "${programs[@]}"
 }
 
 # count_one NAME STATUS LOG: a program that is one test.
@@ -176,22 +171,23 @@ stage_proxy() {
 }
 
 reap() {
-	local pid status=0 i
+	local pid status=0 i name
 
 	wait -n -p pid "${running[@]}" || status=$?
 	for i in "${!running[@]}"; do
 		[ "${running[$i]}" != "$pid" ] || unset "running[$i]"
 	done
-	"$judge" "${name_of[$pid]}" "$status" "$logs/${name_of[$pid]}.log"
+	name=${name_of[$pid]}
+	"$judge" "$name" "$status" "$logs/${name//\//-}.log"
 }
 
-# two_at_a_time JUDGE COMMAND... -- FILE...: the command with each file; JUDGE NAME
-# STATUS LOG says what came of it.
-two_at_a_time() {
-	local judge=$1 command=() file name
+# at_a_time N JUDGE COMMAND... -- FILE...: the command with each file, N beside each
+# other; JUDGE NAME STATUS LOG says what came of it.
+at_a_time() {
+	local lanes=$1 judge=$2 command=() file name
 	local -A name_of
 
-	shift
+	shift 2
 	while [ "$1" != -- ]; do
 		command+=("$1")
 		shift
@@ -199,9 +195,11 @@ two_at_a_time() {
 	shift
 	for file; do
 		[ -f "$file" ] || continue
-		[ ${#running[@]} -lt 2 ] || reap
-		name=$(basename "${file%.*}")
-		timeout -k 20 300 "${command[@]}" "$file" >"$logs/$name.log" 2>&1 </dev/null &
+		[ ${#running[@]} -lt "$lanes" ] || reap
+		name=${file%.*}
+		name=${name#tests/*/}
+		name=${name#build/asan/unit/}
+		timeout -k 20 300 "${command[@]}" "$file" >"$logs/${name//\//-}.log" 2>&1 </dev/null &
 		running+=($!)
 		name_of[$!]=$name
 	done
@@ -222,7 +220,7 @@ stage_tsan() {
 	for name in "${tsan_units[@]}"; do
 		check "thread sanitizer: $name" timeout -k 5 120 "build/tsan/unit/$name"
 	done
-	HOLDFAST=build/tsan/holdfast two_at_a_time count_one bash -- \
+	HOLDFAST=build/tsan/holdfast at_a_time 2 count_one bash -- \
 		tests/integration/{32,59}-*.sh
 }
 
@@ -231,7 +229,8 @@ stage_fuzz() {
 }
 
 stage_integration() {
-	two_at_a_time count_one bash -- tests/integration/[0-9]*.sh
+	# They wait more than they work.
+	at_a_time 3 count_one bash -- tests/integration/[0-9]*.sh
 }
 
 # What a seed led to is worth a line.
@@ -245,7 +244,7 @@ stage_clients() {
 		miss "clients build" "$logs/build.log"
 		return
 	fi
-	two_at_a_time count_client tests/tools/client.sh -- tests/clients/*.mjs
+	at_a_time 2 count_client tests/tools/client.sh -- tests/clients/*.mjs
 }
 
 # A browser is not everywhere.
@@ -258,8 +257,8 @@ count_browser() {
 }
 
 stage_browser() {
-	two_at_a_time count_tap "$node" --test-reporter=tap -- tests/browser/unit/*.mjs
-	two_at_a_time count_browser tests/tools/browser.sh -- tests/browser/*.mjs
+	at_a_time 2 count_tap "$node" --test-reporter=tap -- tests/browser/unit/*.mjs
+	at_a_time 2 count_browser tests/tools/browser.sh -- tests/browser/*.mjs
 }
 
 # Seeds that take little time and lead to many a place.  `make crash` has others.

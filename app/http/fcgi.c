@@ -333,6 +333,7 @@ static void write_head(const struct response *response, const struct fcgi_extra 
 	}
 	add_header(head, "Cache-Control", "no-store");
 	add_header(head, "X-Sync-Status", extra->sync_status);
+	add_header(head, "Preference-Applied", extra->preference);
 	if (response->retry_after_s > 0)
 		buf_addf(head, "Retry-After: %d\r\n", response->retry_after_s);
 	add_header(head, "WWW-Authenticate", response->challenge);

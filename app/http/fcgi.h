@@ -69,6 +69,7 @@ bool fcgi_client_is_gone(const struct fcgi_request *r);
 /* What the response's own fields do not say.  Literals, NULL for none. */
 struct fcgi_extra {
 	const char *sync_status; /* X-Sync-Status */
+	const char *preference; /* Preference-Applied */
 	const char *allow; /* Allow */
 	bool head_only; /* of a HEAD: the length is told, the body is not sent */
 };

@@ -40,9 +40,9 @@ enum hrana_stored {
 enum hrana_stored hrana_store_put(struct hrana_store *s, int64_t id, struct hrana_sql sql);
 /* An unknown id is as good as dropped. */
 void hrana_store_drop(struct hrana_store *s, int64_t id);
-/* NULL: nothing has that id. */
 /* The texts are copied to `texts`, whose old content, to which they may point, is released. */
 void hrana_store_keep(struct hrana_store *s, struct buf *texts);
+/* NULL: nothing has that id. */
 const struct hrana_sql *hrana_store_get(const struct hrana_store *s, int64_t id);
 
 #endif

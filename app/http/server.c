@@ -10,7 +10,10 @@
  * instead, and those whose user occupies enough workers are in the crowd; one of
  * each is served between two other requests.
  *
- * Whoever has to wait in any of these ways is counted in the table, and refused
+ * A client that prefers to wait (http/prefer.h) gets the answer to its write, which
+ * was served as any other, only when the store has it.
+ *
+ * Whoever has to wait before it is served is counted in the table, and refused
  * when too many of the same user wait already.
  *
  * The order at the end of a request matters.  X-Sync-Status is read at the
@@ -27,6 +30,7 @@
 #include "http/auth.h"
 #include "http/exchange.h"
 #include "http/fcgi.h"
+#include "http/prefer.h"
 #include "http/route.h"
 #include "http/user_route.h"
 
@@ -70,7 +74,7 @@ struct call {
 	struct route route;
 	char id[REQUEST_ID_LEN + 1];
 	struct parcel *parcel; /* what the request's texts are part of; NULL: of fcgi */
-	TAILQ_ENTRY(call) link; /* while parked or in the crowd */
+	TAILQ_ENTRY(call) link; /* while parked, in the crowd or held */
 	bool unread; /* the body is still nginx's */
 	int waits_at; /* its place in the table; -1: it has not waited yet */
 	struct turn_waiter in_turn;
@@ -95,6 +99,7 @@ struct server {
 	struct service service;
 	struct waiting parked;
 	struct waiting crowd;
+	struct waiting held; /* with their answers */
 	unsigned max_parked;
 	unsigned max_crowd;
 	unsigned max_requests;
@@ -159,6 +164,7 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->service.max_running = c->max_running;
 	TAILQ_INIT(&s->parked.calls);
 	TAILQ_INIT(&s->crowd.calls);
+	TAILQ_INIT(&s->held.calls);
 	s->service.accounts = accounts_new(t, &files);
 	if (s->service.accounts == NULL)
 		goto fail;
@@ -178,7 +184,7 @@ void server_free(struct server *s)
 {
 	if (s == NULL)
 		return;
-	assert(s->parked.n == 0 && s->crowd.n == 0);
+	assert(s->parked.n == 0 && s->crowd.n == 0 && s->held.n == 0);
 	fcgi_free(s->fcgi);
 	streams_free(s->service.streams);
 	turns_free(s->service.turns);
@@ -274,10 +280,16 @@ static struct call *call_of_parcel(const struct parcel *p)
 	return c;
 }
 
-static void call_free(struct server *s, struct call *c)
+static void waits_no_more(struct server *s, struct call *c)
 {
 	if (c->waits_at >= 0)
 		table_wait_end(s->table, s->worker, c->waits_at);
+	c->waits_at = -1;
+}
+
+static void call_free(struct server *s, struct call *c)
+{
+	waits_no_more(s, c);
 	free(c->parcel);
 	buf_release(&c->x.request.body);
 	buf_release(&c->x.response.body);
@@ -326,19 +338,14 @@ static const char *status_now(const struct server *s, const struct exchange *x)
 	return NULL;
 }
 
-static void finish(struct server *s, struct call *c)
+static void answer(struct server *s, struct call *c, const struct fcgi_extra *extra)
 {
 	struct exchange *x = &c->x;
 	const char *method = route_method_name(x->request.method);
-	const struct fcgi_extra extra = {
-		.sync_status = status_now(s, x),
-		.allow = c->route.allow,
-		.head_only = strcmp(x->request.method, "HEAD") == 0,
-	};
 
 	if (x->committed)
 		FAULT("request.before_answer");
-	size_t sent = fcgi_answer(c->fcgi, &x->response, &extra);
+	size_t sent = fcgi_answer(c->fcgi, &x->response, extra);
 	if (x->committed) {
 		FAULT("request.after_answer");
 		sync_look(s->service.sync, x->slot);
@@ -348,6 +355,18 @@ static void finish(struct server *s, struct call *c)
 		 user_name(c), method, c->route.path, (int)x->response.status,
 		 clock_mono_ms() - x->arrived_ms, sent);
 	call_free(s, c);
+}
+
+static void finish(struct server *s, struct call *c)
+{
+	const struct exchange *x = &c->x;
+	const struct fcgi_extra extra = {
+		.sync_status = status_now(s, x),
+		.allow = c->route.allow,
+		.head_only = strcmp(x->request.method, "HEAD") == 0,
+	};
+
+	answer(s, c, &extra);
 }
 
 static void refuse_busy(struct server *s, struct call *c)
@@ -385,7 +404,7 @@ static bool counts_as_waiting(struct server *s, struct call *c)
 
 static size_t bytes_of(const struct call *c)
 {
-	return sizeof *c + c->x.request.body.cap;
+	return sizeof *c + c->x.request.body.cap + c->x.response.body.cap;
 }
 
 static bool has_room(const struct waiting *w, unsigned max)
@@ -409,6 +428,77 @@ static void take_back(struct waiting *w, struct call *c)
 	TAILQ_REMOVE(&w->calls, c, link);
 	w->n--;
 	w->bytes -= bytes_of(c);
+}
+
+/*
+ * What the client prefers to wait for is pushed as if it had its answer.  Who is
+ * held was served, and is not counted with those who wait for that.
+ */
+static bool hold(struct server *s, struct call *c)
+{
+	struct exchange *x = &c->x;
+	int64_t wait_ms = x->committed ? prefer_wait_ms(x->request.prefer) : 0;
+
+	if (wait_ms == 0 || !has_room(&s->held, s->max_parked))
+		return false;
+	x->wait.goal = slot_committed(x->slot);
+	x->wait.until_ms = clock_mono_ms() + wait_ms;
+	x->committed = false;
+	sync_look(s->service.sync, x->slot);
+	table_worker_rests(s->table, s->worker);
+	waits_no_more(s, c);
+	buf_release(&x->request.body);
+	TAILQ_INSERT_TAIL(&s->held.calls, c, link);
+	s->held.n++;
+	s->held.bytes += bytes_of(c);
+	return true;
+}
+
+/* A slot is given to another user only when everything is stored. */
+static bool is_stored(const struct exchange *x)
+{
+	struct slot_view v;
+
+	slot_read(x->slot, &v);
+	return !slot_is_of(x->slot, &x->user) || v.stored >= x->wait.goal;
+}
+
+static bool is_in_conflict(const struct exchange *x)
+{
+	struct slot_view v;
+
+	slot_read(x->slot, &v);
+	return v.conflict;
+}
+
+/*
+ * That the store has not got it in time is told on this answer, even while the
+ * first attempt is still on its way.
+ */
+static void release(struct server *s, struct call *c)
+{
+	bool stored = is_stored(&c->x);
+	const char *status = status_now(s, &c->x);
+	const struct fcgi_extra extra = {
+		.sync_status = stored || status != NULL ? status : "failed",
+		.preference = stored ? "wait" : NULL,
+	};
+
+	take_back(&s->held, c);
+	log_request(c->id);
+	answer(s, c, &extra);
+}
+
+static void look_at_held(struct server *s, int64_t now_ms)
+{
+	struct call *c, *next;
+
+	for (c = TAILQ_FIRST(&s->held.calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (now_ms >= c->x.wait.until_ms || is_stored(&c->x) || is_in_conflict(&c->x) ||
+		    fcgi_client_is_gone(c->fcgi))
+			release(s, c);
+	}
 }
 
 static void get_in_line(struct server *s, struct call *c)
@@ -525,7 +615,8 @@ static void run(struct server *s, struct call *c)
 	s->service.may_crowd = has_room(&s->crowd, s->max_crowd);
 	switch (c->route.handler(&s->service, x)) {
 	case SERVE_DONE:
-		finish(s, c);
+		if (!hold(s, c))
+			finish(s, c);
 		break;
 	case SERVE_PARK:
 		set_aside(s, &s->parked, c);
@@ -739,6 +830,7 @@ static bool look_after_waiting(struct server *s)
 {
 	streams_expire(s->service.streams, clock_mono_ms());
 	look_at_parked(s);
+	look_at_held(s, clock_mono_ms());
 	bool turned = take_next_turn(s);
 	return take_one_of_crowd(s) || turned;
 }
@@ -747,7 +839,7 @@ static int longest_wait(const struct server *s)
 {
 	if (s->crowd.n > 0)
 		return CROWD_LOOK_MS;
-	if (s->parked.n > 0 || turn_anybody_waits(s->service.turns))
+	if (s->parked.n > 0 || s->held.n > 0 || turn_anybody_waits(s->service.turns))
 		return PARKED_LOOK_MS;
 	return streams_any(s->service.streams) ? STREAMS_LOOK_MS : -1;
 }
@@ -786,8 +878,8 @@ void server_end_streams(struct server *s)
 
 static bool has_work(const struct server *s)
 {
-	return s->parked.n > 0 || s->crowd.n > 0 || turn_anybody_waits(s->service.turns) ||
-	       streams_any(s->service.streams);
+	return s->parked.n > 0 || s->crowd.n > 0 || s->held.n > 0 ||
+	       turn_anybody_waits(s->service.turns) || streams_any(s->service.streams);
 }
 
 bool server_look(struct server *s)
@@ -826,5 +918,7 @@ void server_end(struct server *s)
 		take_turn(s, call_in_turn(w));
 	run_all(s, &s->parked);
 	run_all(s, &s->crowd);
+	while (s->held.n > 0)
+		release(s, TAILQ_FIRST(&s->held.calls));
 	log_request("");
 }

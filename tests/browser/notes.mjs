@@ -56,6 +56,15 @@ async function write(page, text) {
 	await page.getByRole("listitem").getByText(text, { exact: true }).waitFor();
 }
 
+// The page's time runs faster, so that it asks sooner.
+async function isHealed(page, user) {
+	await until("the store has it", async () => (await detail(user)).status === "ok");
+	await until("the page has heard of it", async () => {
+		await page.clock.fastForward(1000);
+		return (await page.locator("body").getAttribute("data-sync")) === "ok";
+	});
+}
+
 const isTold = (page, status) => page.waitForSelector(`body[data-sync=${status}]`);
 
 test("a failure is told after the grace, a retry honestly, and the end of it by itself", async () => {
@@ -78,8 +87,8 @@ test("a failure is told after the grace, a retry honestly, and the end of it by 
 	await screenshots(page, "notes-retry-failed");
 
 	await store.heals();
-	await page.waitForSelector("holdfast-banner:not([shown])", { state: "attached" });
-	await isTold(page, "ok");
+	await isHealed(page, "nora");
+	assert.equal(await banner.getAttribute("shown"), null);
 	assert.equal((await detail("nora")).pending_commits, 0);
 	assert.equal(await text.textContent(), "The backup is complete again.");
 	assert.equal(await retry.count(), 0);
@@ -90,7 +99,7 @@ test("a failure is told after the grace, a retry honestly, and the end of it by 
 });
 
 test("a retry that succeeds takes the banner away, and the button says that it works", async () => {
-	const { page, banner, retry } = await open("rita", { grace: 0 });
+	const { page, retry } = await open("rita", { grace: 0 });
 
 	await store.fails();
 	await write(page, "not stored yet");
@@ -103,7 +112,6 @@ test("a retry that succeeds takes the banner away, and the button says that it w
 	await page.getByRole("button", { name: "Trying…", disabled: true }).waitFor();
 	await page.waitForSelector("holdfast-banner:not([shown])", { state: "attached" });
 	assert.equal((await detail("rita")).pending_commits, 0);
-	assert.equal(await banner.getAttribute("shown"), null);
 	assert.deepEqual(page.complaints, []);
 });
 
@@ -117,7 +125,7 @@ test("a failure that is shorter than the grace is not shown", async () => {
 	await isTold(page, "failed");
 	await page.clock.fastForward(30_000);
 	await store.heals();
-	await isTold(page, "ok");
+	await isHealed(page, "sven");
 	await page.clock.fastForward(120_000);
 	assert.equal(await page.evaluate("shows"), 0);
 
@@ -152,7 +160,8 @@ test("a conflict is told, with what it means, until it is resolved", async () =>
 	await screenshots(page, "notes-conflict");
 
 	assert.equal((await request("carl", "POST", "v1/sync/resolve", { keep: "remote" })).status, 200);
-	await page.waitForSelector("holdfast-banner:not([shown])", { state: "attached" });
+	await isHealed(page, "carl");
+	assert.equal(await page.locator("holdfast-banner").getAttribute("shown"), null);
 	assert.deepEqual(page.complaints, []);
 });
 

@@ -8,7 +8,7 @@ expect_error() {
 	expect_status "$1"
 	expect_header Content-Type application/json
 	expect_header Cache-Control no-store
-	expect_header Access-Control-Expose-Headers X-Sync-Status
+	expect_header Access-Control-Expose-Headers 'X-Sync-Status, Preference-Applied'
 	expect_json .code "$2"
 	expect_json 'has("message") and has("error")' true
 }
@@ -17,7 +17,7 @@ origin=(-H 'Origin: https://app.example.com')
 get - /healthz "${origin[@]}"
 expect_status 200
 expect_header Access-Control-Allow-Origin https://app.example.com
-expect_header Access-Control-Expose-Headers X-Sync-Status
+expect_header Access-Control-Expose-Headers 'X-Sync-Status, Preference-Applied'
 
 request - OPTIONS /v2/pipeline "${origin[@]}" -H 'Access-Control-Request-Method: POST' \
 	-H 'Access-Control-Request-Headers: authorization, content-type, prefer'

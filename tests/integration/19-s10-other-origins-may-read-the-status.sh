@@ -9,7 +9,7 @@ ask() {
 	request "${@:2}" -H 'Origin: https://app.example'
 	expect_status "$1"
 	expect_header Access-Control-Allow-Origin https://app.example
-	expect_header Access-Control-Expose-Headers X-Sync-Status
+	expect_header Access-Control-Expose-Headers 'X-Sync-Status, Preference-Applied'
 	expect_header Vary Origin
 	expect_header Cache-Control no-store
 }
