@@ -25,7 +25,11 @@ const sync = async (user) => (await request(user, "GET", "v1/sync")).body;
 // SQL as another server's user sends it, and its commit is in the store.
 async function elsewhere(user, sql) {
 	const headers = { authorization: `Bearer ${token(user)}` };
-	const response = await fetch(`${otherUrl}/v1/execute`, { method: "POST", headers, body: JSON.stringify({ stmt: { sql } }) });
+	const response = await fetch(`${otherUrl}/v1/execute`, {
+		method: "POST",
+		headers,
+		body: JSON.stringify({ stmt: { sql } }),
+	});
 
 	assert.equal(response.status, 200);
 	assert.equal((await fetch(`${otherUrl}/v1/sync`, { method: "POST", headers })).status, 200);
@@ -41,13 +45,24 @@ test("a push is seen on its way and in the picture, with how long it took", asyn
 	await state(page, "dirty");
 	await page.locator(".sync-title").getByText("1 commit on the way").waitFor();
 	await state(page, "ok");
-	await page.locator("#sync .events").getByText(/^Transaction 1 stored in \d+ ms$/).waitFor();
-	const [, ms] = /in (\d+) ms/.exec(await page.locator("#sync .events .stored").textContent());
+	await page
+		.locator("#sync .events")
+		.getByText(/^Transaction 1 stored in \d+ ms$/)
+		.waitFor();
+	const [, ms] = /in (\d+) ms/.exec(
+		await page.locator("#sync .events .stored").textContent(),
+	);
 	assert.ok(Number(ms) >= 600, `${ms} ms`);
-	assert.match(await page.getByRole("img", { name: /^In step/ }).getAttribute("aria-label"), /This server: 1 commit .*The store: 1, up to transaction 1/);
+	assert.match(
+		await page.getByRole("img", { name: /^In step/ }).getAttribute("aria-label"),
+		/This server: 1 commit .*The store: 1, up to transaction 1/,
+	);
 	assert.equal(await page.locator(".timeline circle.stored").count(), 1);
 	await page.getByRole("button", { name: "Push now" }).click();
-	await page.locator("#sync-answer").getByText("Everything that was committed is in the store.").waitFor();
+	await page
+		.locator("#sync-answer")
+		.getByText("Everything that was committed is in the store.")
+		.waitFor();
 	assert.deepEqual(page.complaints, []);
 });
 
@@ -70,7 +85,10 @@ test("an outage is shown with its reason, what waits grows, and it heals by itse
 	assert.ok((await page.locator(".timeline .failure").count()) > 0);
 	assert.ok((await page.locator(".timeline .phase.failed").count()) > 0);
 	await page.getByRole("button", { name: "Push now" }).click();
-	await page.locator("#sync-answer.problem").getByText("3 commits are not in the store yet").waitFor();
+	await page
+		.locator("#sync-answer.problem")
+		.getByText("3 commits are not in the store yet")
+		.waitFor();
 	await expectAccessible(page);
 	await page.getByLabel("SQL", { exact: true }).focus();
 	await screenshots(page, "console-failed");
@@ -112,10 +130,18 @@ async function conflict(user, options) {
 
 test("of a conflict both sides are shown, the store's is kept, and the other is downloaded", async () => {
 	const page = await conflict("nina");
-	const part = page.getByRole("region", { name: "Two servers have written to this database" });
+	const part = page.getByRole("region", {
+		name: "Two servers have written to this database",
+	});
 
-	assert.match(await part.textContent(), /This serverAgreedup to transaction 1Since then1 commit of its own/);
-	assert.match(await part.textContent(), /The storeAgreedup to transaction 1Since thenanother server's, from transaction 2 on/);
+	assert.match(
+		await part.textContent(),
+		/This serverAgreedup to transaction 1Since then1 commit of its own/,
+	);
+	assert.match(
+		await part.textContent(),
+		/The storeAgreedup to transaction 1Since thenanother server's, from transaction 2 on/,
+	);
 	assert.doesNotMatch(await part.textContent(), /null|undefined/);
 	await expectAccessible(page);
 	await screenshots(page, "console-conflict");
@@ -125,7 +151,10 @@ test("of a conflict both sides are shown, the store's is kept, and the other is 
 	await page.locator(".result.failed").getByText("Decide which side is kept").waitFor();
 
 	await part.getByRole("button", { name: "Keep the store's" }).click();
-	await page.getByRole("dialog").getByText("with 1 commit that the store does not have, is set aside").waitFor();
+	await page
+		.getByRole("dialog")
+		.getByText("with 1 commit that the store does not have, is set aside")
+		.waitFor();
 	await expectAccessible(page);
 	await screenshots(page, "console-conflict-dialog");
 	await page.keyboard.press("Escape");
@@ -157,7 +186,12 @@ test("this server's side is kept, on a phone, and a token that reads only decide
 
 	await expectAccessible(page);
 	const reader = await openConsole(browser, "olga", { claims: { a: "ro" } });
-	assert.equal(await reader.getByRole("button", { name: "Keep this server's" }).getAttribute("aria-disabled"), "true");
+	assert.equal(
+		await reader
+			.getByRole("button", { name: "Keep this server's" })
+			.getAttribute("aria-disabled"),
+		"true",
+	);
 	await reader.getByRole("button", { name: "Keep this server's" }).click({ force: true });
 	assert.equal(await reader.getByRole("dialog").count(), 0);
 
@@ -174,13 +208,21 @@ test("this server's side is kept, on a phone, and a token that reads only decide
 test("the database is downloaded, or it is said why not", async () => {
 	const page = await openConsole(browser, "pia");
 
-	await page.route("**/v1/export", (route) => route.fulfill({ status: 404, json: { code: "NOT_FOUND", message: "not found" } }));
+	await page.route("**/v1/export", (route) =>
+		route.fulfill({ status: 404, json: { code: "NOT_FOUND", message: "not found" } }),
+	);
 	await page.getByRole("button", { name: "Download" }).click();
-	await page.locator("#sync-answer.problem").getByText("cannot export a database yet").waitFor();
+	await page
+		.locator("#sync-answer.problem")
+		.getByText("cannot export a database yet")
+		.waitFor();
 	await page.unroute("**/v1/export");
 	await page.route("**/v1/export", (route) => {
 		assert.match(route.request().headers().authorization, /^Bearer /);
-		return route.fulfill({ body: "SQLite format 3\0", contentType: "application/vnd.sqlite3" });
+		return route.fulfill({
+			body: "SQLite format 3\0",
+			contentType: "application/vnd.sqlite3",
+		});
 	});
 	const download = page.waitForEvent("download");
 	await page.getByRole("button", { name: "Download" }).click();

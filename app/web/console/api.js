@@ -20,6 +20,8 @@ export class ApiError extends Error {
 const noAnswer =
 	"The server did not answer. A write that was under way is there as a whole or not at all: look before you send it again.";
 
+const noExport = "This server cannot export a database yet: it has no GET /v1/export.";
+
 async function errorOf(response) {
 	let body = {};
 
@@ -43,7 +45,9 @@ export class Api extends EventTarget {
 		super();
 		this.#token = token;
 		this.#holdfast = new Holdfast({ url: "/", token, poll: false });
-		this.#holdfast.addEventListener("change", () => this.dispatchEvent(new Event("news")));
+		this.#holdfast.addEventListener("change", () =>
+			this.dispatchEvent(new Event("news")),
+		);
 	}
 
 	async #call(method, path, body) {
@@ -89,7 +93,11 @@ export class Api extends EventTarget {
 			stmt: typeof statement === "string" ? { sql: statement } : statement,
 		}));
 		const { results } = await this.#json("POST", "/v3/pipeline", {
-			requests: [{ type: "batch", batch: { steps } }, { type: "get_autocommit" }, { type: "close" }],
+			requests: [
+				{ type: "batch", batch: { steps } },
+				{ type: "get_autocommit" },
+				{ type: "close" },
+			],
 		});
 		const [batch, autocommit] = results;
 
@@ -116,7 +124,9 @@ export class Api extends EventTarget {
 		if (error)
 			throw new ApiError(200, error.code, error.message);
 		return result.rows.map((row) =>
-			Object.fromEntries(row.map(({ value = null }, i) => [result.cols[i].name, value])),
+			Object.fromEntries(
+				row.map(({ value = null }, i) => [result.cols[i].name, value]),
+			),
 		);
 	}
 
@@ -133,10 +143,18 @@ export class Api extends EventTarget {
 	}
 
 	async kept(name) {
-		return (await this.#call("GET", `/v1/sync/kept/${encodeURIComponent(name)}`)).blob();
+		return (
+			await this.#call("GET", `/v1/sync/kept/${encodeURIComponent(name)}`)
+		).blob();
 	}
 
 	async export() {
-		return (await this.#call("GET", "/v1/export")).blob();
+		try {
+			return await (await this.#call("GET", "/v1/export")).blob();
+		} catch (error) {
+			if (error.status !== 404)
+				throw error;
+			throw new ApiError(404, error.code, noExport);
+		}
 	}
 }

@@ -24,7 +24,23 @@ export function h(name, attributes = {}, ...children) {
 }
 
 export function svg(name, attributes = {}, ...children) {
-	return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+	return fill(
+		document.createElementNS("http://www.w3.org/2000/svg", name),
+		attributes,
+		children,
+	);
+}
+
+// One that does what `click` says, and sends no form.
+export function button(text, attributes, click) {
+	return h("button", { type: "button", ...attributes, click }, text);
+}
+
+// The rows of a <dl>: [name, value] each.
+export function describe(list, rows) {
+	list.replaceChildren(
+		...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+	);
 }
 
 export const byId = (id) => document.getElementById(id);
@@ -49,7 +65,9 @@ export function ask({ title, text, yes }) {
 	dialog.returnValue = "no";
 	dialog.showModal();
 	return new Promise((resolve) => {
-		dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+		dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), {
+			once: true,
+		});
 	});
 }
 

@@ -46,7 +46,9 @@ export class Editor {
 	get chosen() {
 		const { selectionStart: start, selectionEnd: end } = this.#area;
 
-		return start === end ? { text: this.text, start: 0 } : { text: this.text.slice(start, end), start };
+		return start === end
+			? { text: this.text, start: 0 }
+			: { text: this.text.slice(start, end), start };
 	}
 
 	get isPartChosen() {
@@ -62,7 +64,12 @@ export class Editor {
 		this.focus();
 		// The one way that keeps the undo history, deprecated without a replacement.
 		if (!document.execCommand("insertText", false, text))
-			this.#area.setRangeText(text, this.#area.selectionStart, this.#area.selectionEnd, "end");
+			this.#area.setRangeText(
+				text,
+				this.#area.selectionStart,
+				this.#area.selectionEnd,
+				"end",
+			);
 		this.#paint();
 	}
 
@@ -94,7 +101,13 @@ export class Editor {
 		if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
 			event.preventDefault();
 			this.#keys.run();
-		} else if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || start !== end) {
+		} else if (
+			event.altKey ||
+			event.ctrlKey ||
+			event.metaKey ||
+			event.shiftKey ||
+			start !== end
+		) {
 			return;
 		} else if (event.key === "ArrowUp" && start === 0) {
 			event.preventDefault();
@@ -116,10 +129,18 @@ export class Editor {
 		}
 		for (const token of tokens(text)) {
 			const isBad = bad && token.start < bad.end && token.end > bad.start;
-			const kind = ["space", "word", "other", "end"].includes(token.kind) ? "" : `t-${token.kind}`;
+			const kind = ["space", "word", "other", "end"].includes(token.kind)
+				? ""
+				: `t-${token.kind}`;
 
 			if (kind || isBad)
-				pieces.push(h("span", { class: `${kind}${isBad ? " bad" : ""}`.trim() }, token.text));
+				pieces.push(
+					h(
+						"span",
+						{ class: `${kind}${isBad ? " bad" : ""}`.trim() },
+						token.text,
+					),
+				);
 			else
 				pieces.push(token.text);
 		}

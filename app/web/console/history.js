@@ -5,7 +5,8 @@
 //	history.add(sql, ok);
 //	history.older(text), history.newer(text)	as a shell's arrow keys: SQL, or null
 
-import { ask, byId, h } from "./dom.js";
+import { ask, button, byId, h } from "./dom.js";
+import { plural } from "./words.js";
 
 const entriesMax = 200;
 const lengthMax = 20000;
@@ -42,7 +43,10 @@ export class History {
 			return;
 		// Another tab may have added to it.
 		this.#read();
-		this.#entries = [{ sql, ok, at: Date.now() }, ...this.#entries.filter((entry) => entry.sql !== sql)];
+		this.#entries = [
+			{ sql, ok, at: Date.now() },
+			...this.#entries.filter((entry) => entry.sql !== sql),
+		];
 		this.#entries.length = Math.min(this.#entries.length, entriesMax);
 		this.#write();
 		this.#show();
@@ -84,30 +88,44 @@ export class History {
 
 	#show() {
 		const wanted = this.#search.value.toLowerCase();
-		const shown = this.#entries.filter((entry) => entry.sql.toLowerCase().includes(wanted));
+		const shown = this.#entries.filter((entry) =>
+			entry.sql.toLowerCase().includes(wanted),
+		);
 
 		if (shown.length === 0) {
-			const what = this.#entries.length === 0 ? "Nothing has been run yet." : "Nothing like that has been run.";
+			const what =
+				this.#entries.length === 0
+					? "Nothing has been run yet."
+					: "Nothing like that has been run.";
 
 			this.#place.replaceChildren(h("p", { class: "empty" }, what));
 			return;
 		}
-		this.#place.replaceChildren(h("ul", { class: "entries" }, shown.map((entry) => this.#entry(entry))));
+		this.#place.replaceChildren(
+			h(
+				"ul",
+				{ class: "entries" },
+				shown.map((entry) => this.#entry(entry)),
+			),
+		);
 	}
 
 	#entry(entry) {
 		const at = new Date(entry.at);
+		const time = h("time", { datetime: at.toISOString() }, timeText(at));
+		const oneLine = entry.sql.replace(/\s+/g, " ").slice(0, 160);
+		const lines = [
+			h("code", {}, oneLine),
+			h("span", { class: "note" }, entry.ok ? "" : "failed, ", time),
+		];
+		const about = { class: "entry", title: entry.sql.slice(0, 1000) };
+		const removing = { class: "remove", "aria-label": `Remove ${oneLine.slice(0, 40)}` };
 
 		return h(
 			"li",
 			{},
-			h(
-				"button",
-				{ type: "button", class: "entry", title: entry.sql.slice(0, 1000), click: () => this.#actions.load(entry.sql) },
-				h("code", {}, entry.sql.replace(/\s+/g, " ").slice(0, 160)),
-				h("span", { class: "note" }, entry.ok ? "" : "failed, ", h("time", { datetime: at.toISOString() }, timeText(at))),
-			),
-			h("button", { type: "button", class: "remove", "aria-label": `Remove ${entry.sql.slice(0, 40)}`, click: () => this.#remove(entry) }, "×"),
+			button(lines, about, () => this.#actions.load(entry.sql)),
+			button("×", removing, () => this.#remove(entry)),
 		);
 	}
 
@@ -129,7 +147,9 @@ export class History {
 	}
 
 	#remove(entry) {
-		const at = [...this.#place.querySelectorAll("li")].findIndex((li) => li.contains(document.activeElement));
+		const at = [...this.#place.querySelectorAll("li")].findIndex((li) =>
+			li.contains(document.activeElement),
+		);
 
 		this.#entries = this.#entries.filter((other) => other !== entry);
 		this.#recalled = -1;
@@ -141,11 +161,15 @@ export class History {
 	}
 
 	async #clear() {
-		const sure = this.#entries.length === 0 || (await ask({
+		const what = `${plural(this.#entries.length, "statement")} in this browser's list.`;
+
+		if (this.#entries.length === 0)
+			return;
+		const sure = await ask({
 			title: "Clear the history?",
-			text: [`${this.#entries.length} entries are removed from this browser. The database is not touched.`],
+			text: [`${what} The database is not touched.`],
 			yes: "Clear",
-		}));
+		});
 
 		if (!sure)
 			return;
@@ -159,5 +183,8 @@ export class History {
 function timeText(at) {
 	const today = new Date().toDateString() === at.toDateString();
 
-	return at.toLocaleString("en-GB", today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+	return at.toLocaleString(
+		"en-GB",
+		today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" },
+	);
 }

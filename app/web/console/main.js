@@ -78,7 +78,9 @@ class Console {
 		byId("who-note").textContent = [
 			session.readOnly ? "read only" : null,
 			session.expires ? `until ${clockText(session.expires, false)}` : null,
-		].filter(Boolean).join(", ");
+		]
+			.filter(Boolean)
+			.join(", ");
 		showNothing(() => this.#put(example));
 		watch.start();
 		this.#schema.load();
@@ -88,6 +90,7 @@ class Console {
 	close() {
 		this.#watch.stop();
 		this.#view.close();
+		document.onselectionchange = null;
 	}
 
 	// The draft goes with the token, by its user's wish.
@@ -111,7 +114,10 @@ class Console {
 			return;
 		}
 		if (found.length > stepsMax) {
-			showProblem({ code: "TOO_MANY_STATEMENTS", message: `These are ${found.length} statements; up to ${stepsMax} can be run at once.` });
+			showProblem({
+				code: "TOO_MANY_STATEMENTS",
+				message: `These are ${found.length} statements; up to ${stepsMax} can be run at once.`,
+			});
 			return;
 		}
 		this.#setRunning(true);
@@ -125,7 +131,11 @@ class Console {
 				this.#editor.mark(place);
 				this.#editor.reveal(place);
 			});
-			this.#editor.mark(failed < 0 ? null : placeOf(found[failed], outcome.outcomes[failed].error));
+			this.#editor.mark(
+				failed < 0
+					? null
+					: placeOf(found[failed], outcome.outcomes[failed].error),
+			);
 			this.#history.add(text.trim(), failed < 0);
 		} catch (error) {
 			showProblem(error);
@@ -147,7 +157,11 @@ class Console {
 	}
 
 	#labelRun() {
-		byId("run").textContent = this.#running ? "Running…" : this.#editor.isPartChosen ? "Run selection" : "Run";
+		byId("run").textContent = this.#running
+			? "Running…"
+			: this.#editor.isPartChosen
+				? "Run selection"
+				: "Run";
 	}
 
 	// At the cursor's place if there is something already, or somebody's text would be gone.
@@ -205,13 +219,12 @@ function openConsole(session) {
 	current = opened;
 }
 
-function closeConsole(why = "") {
+function closeConsole(why) {
 	current?.close();
 	current = null;
 	for (const dialog of document.querySelectorAll("dialog[open]"))
 		dialog.close("no");
 	byId("app").hidden = true;
-	byId("results").replaceChildren();
 	showSignIn();
 	byId("sign-in-error").textContent = why;
 }
@@ -228,7 +241,8 @@ function describeToken() {
 	const note = byId("token-note");
 
 	if (byId("token").value === "") {
-		note.textContent = "A JWT that your backend signs, or that holdfast token USER prints. It stays in this tab.";
+		note.textContent =
+			"A JWT that your backend signs, or that holdfast token USER prints. It stays in this tab.";
 		return;
 	}
 	if (session === null) {
@@ -272,7 +286,8 @@ byId("sign-in-form").onsubmit = (event) => {
 byId("sign-out").onclick = () => {
 	dropSession();
 	current.forget();
-	closeConsole();
+	// Nothing of this user's is left in the page.
+	location.reload();
 };
 
 const saved = savedSession();

@@ -24,20 +24,39 @@ function link(state, waiting) {
 	const { from, to, y } = wire;
 	const middle = (from + to) / 2;
 	const parts = [svg("line", { x1: from, y1: y, x2: to, y2: y, class: "wire" })];
-	const signs = { conflict: "m-6 -2.5h12m-12 5h12m-3.5 -7.5l-5 10", failed: "m-4 -4l8 8m0 -8l-8 8", unreachable: "m-4 -4l8 8m0 -8l-8 8" };
+	const signs = {
+		conflict: "m-6 -2.5h12m-12 5h12m-3.5 -7.5l-5 10",
+		failed: "m-4 -4l8 8m0 -8l-8 8",
+		unreachable: "m-4 -4l8 8m0 -8l-8 8",
+	};
 
 	if (state in signs) {
 		parts.push(svg("circle", { cx: middle + 26, cy: y, r: 11, class: "stop" }));
-		parts.push(svg("path", { d: `M${middle + 26} ${y}${signs[state]}`, class: "cross" }));
+		parts.push(
+			svg("path", { d: `M${middle + 26} ${y}${signs[state]}`, class: "cross" }),
+		);
 	} else if (state === "ok") {
 		parts.push(svg("circle", { cx: middle, cy: y, r: 11, class: "stop" }));
 		parts.push(svg("path", { d: `M${middle - 5} ${y}l3.5 4l6.5 -8`, class: "tick" }));
 	}
 	const top = waiting > 4 ? y - 5.5 : y;
 	for (let i = 0; i < Math.min(waiting, dotsMax); i++)
-		parts.push(svg("circle", { cx: from + 9 + (i % 4) * 11, cy: top + Math.floor(i / 4) * 11, r: 4.5, class: "waiting" }));
+		parts.push(
+			svg("circle", {
+				cx: from + 9 + (i % 4) * 11,
+				cy: top + Math.floor(i / 4) * 11,
+				r: 4.5,
+				class: "waiting",
+			}),
+		);
 	if (waiting > 0)
-		parts.push(svg("text", { x: from + 4, y: y + 27, class: "wire-text" }, `${waiting.toLocaleString("en")} ${waiting === 1 ? "waits" : "wait"}`));
+		parts.push(
+			svg(
+				"text",
+				{ x: from + 4, y: y + 27, class: "wire-text" },
+				`${waiting.toLocaleString("en")} ${waiting === 1 ? "waits" : "wait"}`,
+			),
+		);
 	return svg("g", { class: `link ${state}` }, parts);
 }
 
@@ -46,16 +65,40 @@ export function drawLink(place, watch, words) {
 	const { state } = watch;
 	const local = state?.local_commits ?? 0;
 	const remote = state?.remote_commits ?? 0;
-	const name = state === null ? words.title : `${words.title}. This server: ${commits(local)} since it started. The store: ${remote}, up to transaction ${state.remote_txid}.`;
+	const name =
+		state === null
+			? words.title
+			: `${words.title}. This server: ${commits(local)} since it started. The store: ${remote}, up to transaction ${state.remote_txid}.`;
 
 	place.replaceChildren(
 		svg(
 			"svg",
-			{ viewBox: "0 0 300 96", class: "link-picture", role: "img", "aria-label": name },
-			node(2, "This server", local.toLocaleString("en"), local === 1 ? "commit" : "commits"),
-			node(204, "Store", remote.toLocaleString("en"), state ? `transaction ${state.remote_txid}` : ""),
+			{
+				viewBox: "0 0 300 96",
+				class: "link-picture",
+				role: "img",
+				"aria-label": name,
+			},
+			node(
+				2,
+				"This server",
+				local.toLocaleString("en"),
+				local === 1 ? "commit" : "commits",
+			),
+			node(
+				204,
+				"Store",
+				remote.toLocaleString("en"),
+				state ? `transaction ${state.remote_txid}` : "",
+			),
 			link(words.state, state?.pending_commits ?? 0),
-			svg("circle", { cx: wire.from, cy: wire.y, r: 5, class: "moving", opacity: 0 }),
+			svg("circle", {
+				cx: wire.from,
+				cy: wire.y,
+				r: 5,
+				class: "moving",
+				opacity: 0,
+			}),
 		),
 	);
 }
@@ -81,7 +124,12 @@ export function animatePush(place) {
 // ---- pushes over time: how long each took, upwards by powers of ten
 
 const chart = { left: 42, right: 294, top: 8, bottom: 70 };
-const levels = [[10, "10 ms"], [100, "100 ms"], [1000, "1 s"], [10000, "10 s"]];
+const levels = [
+	[10, "10 ms"],
+	[100, "100 ms"],
+	[1000, "1 s"],
+	[10000, "10 s"],
+];
 
 function heightOf(ms) {
 	const part = Math.log10(Math.max(ms, 1)) / 4;
@@ -90,7 +138,11 @@ function heightOf(ms) {
 }
 
 export function drawTimeline(place, watch, now) {
-	const xOf = (at) => Math.max(chart.left, chart.right - ((now - at) / windowMs) * (chart.right - chart.left));
+	const xOf = (at) =>
+		Math.max(
+			chart.left,
+			chart.right - ((now - at) / windowMs) * (chart.right - chart.left),
+		);
 	const recent = watch.events.filter((event) => now - event.at < windowMs);
 	const stored = recent.filter((event) => event.kind === "stored" && event.ms !== null);
 	const failed = recent.filter((event) => event.kind === "failed");
@@ -99,26 +151,78 @@ export function drawTimeline(place, watch, now) {
 	for (const { status, from, to } of watch.phases) {
 		const x = xOf(from);
 
-		parts.push(svg("rect", { x, y: chart.top, width: Math.max(1, xOf(to ?? now) - x), height: chart.bottom - chart.top, class: `phase ${status}` }));
+		parts.push(
+			svg("rect", {
+				x,
+				y: chart.top,
+				width: Math.max(1, xOf(to ?? now) - x),
+				height: chart.bottom - chart.top,
+				class: `phase ${status}`,
+			}),
+		);
 	}
 	for (const [ms, text] of levels) {
 		const y = heightOf(ms);
 
-		parts.push(svg("line", { x1: chart.left, x2: chart.right, y1: y, y2: y, class: "grid" }));
+		parts.push(
+			svg("line", {
+				x1: chart.left,
+				x2: chart.right,
+				y1: y,
+				y2: y,
+				class: "grid",
+			}),
+		);
 		parts.push(svg("text", { x: chart.left - 4, y: y + 3, class: "axis end" }, text));
 	}
-	parts.push(svg("line", { x1: chart.left, x2: chart.right, y1: chart.bottom, y2: chart.bottom, class: "ground" }));
+	parts.push(
+		svg("line", {
+			x1: chart.left,
+			x2: chart.right,
+			y1: chart.bottom,
+			y2: chart.bottom,
+			class: "ground",
+		}),
+	);
 	for (const event of stored) {
 		const x = xOf(event.at);
 
-		parts.push(svg("line", { x1: x, x2: x, y1: chart.bottom, y2: heightOf(event.ms), class: "stored" }));
-		parts.push(svg("circle", { cx: x, cy: heightOf(event.ms), r: 2.5, class: "stored" }));
+		parts.push(
+			svg("line", {
+				x1: x,
+				x2: x,
+				y1: chart.bottom,
+				y2: heightOf(event.ms),
+				class: "stored",
+			}),
+		);
+		parts.push(
+			svg("circle", { cx: x, cy: heightOf(event.ms), r: 2.5, class: "stored" }),
+		);
 	}
 	for (const event of failed)
-		parts.push(svg("path", { d: `M${xOf(event.at) - 3} ${chart.bottom - 9}l6 6m0 -6l-6 6`, class: "failure" }));
-	parts.push(svg("text", { x: chart.left, y: chart.bottom + 14, class: "axis" }, "5 min ago"));
+		parts.push(
+			svg("path", {
+				d: `M${xOf(event.at) - 3} ${chart.bottom - 9}l6 6m0 -6l-6 6`,
+				class: "failure",
+			}),
+		);
+	parts.push(
+		svg("text", { x: chart.left, y: chart.bottom + 14, class: "axis" }, "5 min ago"),
+	);
 	parts.push(svg("text", { x: chart.right, y: chart.bottom + 14, class: "axis end" }, "now"));
 
 	const name = `The last 5 minutes: ${stored.length} pushes seen, ${failed.length} failures.`;
-	place.replaceChildren(svg("svg", { viewBox: "0 0 300 90", class: "timeline", role: "img", "aria-label": name }, parts));
+	place.replaceChildren(
+		svg(
+			"svg",
+			{
+				viewBox: "0 0 300 90",
+				class: "timeline",
+				role: "img",
+				"aria-label": name,
+			},
+			parts,
+		),
+	);
 }

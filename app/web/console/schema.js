@@ -4,8 +4,12 @@
 //	const schema = new Schema(api, { select, insert });	what its buttons ask for
 //	await schema.load();					again after each change
 
-import { byId, h } from "./dom.js";
+import { button, byId, h } from "./dom.js";
 import { quoted } from "./sql.js";
+
+const objectsSql = `SELECT type, name, tbl_name, sql FROM sqlite_schema
+	WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' OR type = 'index' ORDER BY name`;
+const columnsSql = `SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)`;
 
 export class Schema {
 	#api;
@@ -22,67 +26,59 @@ export class Schema {
 
 	async load() {
 		const load = ++this.#loads;
-		let objects;
+		let shown;
 
 		try {
-			objects = await this.#api.rows(
-				"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
-			);
+			shown = this.#trees(await this.#api.rows(objectsSql));
 		} catch (error) {
-			if (load === this.#loads)
-				this.#place.replaceChildren(h("p", { class: "empty" }, `The schema could not be read: ${error.message}`));
-			return;
+			const text = `The schema could not be read: ${error.message}`;
+
+			shown = [h("p", { class: "empty" }, text)];
 		}
-		// A later one has begun meanwhile.
+		// Or a later one has begun meanwhile.
 		if (load === this.#loads)
-			this.#show(objects);
+			this.#place.replaceChildren(...shown);
 	}
 
-	#show(objects) {
-		const of = (type, table) => objects.filter((o) => o.type === type && (!table || o.tbl_name === table));
-		const tables = of("table");
-		const views = of("view");
-
-		if (tables.length + views.length === 0) {
-			this.#place.replaceChildren(
-				h("div", { class: "empty" }, h("p", {}, "No tables yet."), h("p", { class: "note" }, "CREATE TABLE makes the first one.")),
+	#trees(objects) {
+		const of = (type) => objects.filter((object) => object.type === type);
+		const on = (type, name) => of(type).filter((object) => object.tbl_name === name);
+		const branch = (object) =>
+			this.#branch(object, on("index", object.name), on("trigger", object.name));
+		const tree = (title, list) =>
+			h(
+				"div",
+				{ class: "tree", hidden: list.length === 0 },
+				h("h3", {}, `${title} `, h("span", { class: "count" }, list.length)),
+				h("ul", {}, list.map(branch)),
 			);
-			return;
-		}
-		const branch = (object) => this.#branch(object, of("index", object.name), of("trigger", object.name));
-		this.#place.replaceChildren(
-			...[["Tables", tables], ["Views", views]]
-				.filter(([, list]) => list.length > 0)
-				.map(([title, list]) =>
-					h("div", { class: "tree" }, h("h3", {}, `${title} `, h("span", { class: "count" }, list.length)), h("ul", {}, list.map(branch))),
-				),
-		);
+		const first = h("p", { class: "note" }, "CREATE TABLE makes the first one.");
+
+		if (objects.length === 0)
+			return [h("div", { class: "empty" }, h("p", {}, "No tables yet."), first)];
+		return [tree("Tables", of("table")), tree("Views", of("view"))];
 	}
 
 	#branch(object, indexes, triggers) {
 		const { name } = object;
-		const inside = h("div", { class: "inside", hidden: true });
-		const toggle = h("button", {
-			type: "button",
-			class: "twist",
-			"aria-expanded": "false",
-			"aria-label": `Columns of ${name}`,
-			click: () => turn(toggle.getAttribute("aria-expanded") === "false"),
-		});
+		const inside = h("div", { class: "inside" });
+		const about = { class: "twist", "aria-label": `Columns of ${name}` };
+		const select = `SELECT * FROM ${quoted(name)} LIMIT 100;`;
+
 		const turn = (open) => {
 			toggle.setAttribute("aria-expanded", open);
 			inside.hidden = !open;
-			if (open) {
+			if (open)
 				this.#open.add(name);
-				if (inside.childElementCount === 0)
-					this.#fill(inside, object, indexes, triggers);
-			} else {
+			else
 				this.#open.delete(name);
-			}
+			if (open && inside.childElementCount === 0)
+				this.#fill(inside, object, indexes, triggers);
 		};
+		const toggle = button("", about, () => turn(inside.hidden));
+		const leaf = { class: "leaf", title: `SELECT from ${name}` };
 
-		if (this.#open.has(name))
-			turn(true);
+		turn(this.#open.has(name));
 		return h(
 			"li",
 			{},
@@ -90,51 +86,57 @@ export class Schema {
 				"div",
 				{ class: "branch" },
 				toggle,
-				h("button", { type: "button", class: "leaf", title: `SELECT from ${name}`, click: () => this.#actions.select(`SELECT * FROM ${quoted(name)} LIMIT 100;`) }, name),
+				button(name, leaf, () => this.#actions.select(select)),
 			),
 			inside,
 		);
 	}
 
 	async #fill(inside, { name, sql }, indexes, triggers) {
-		const list = h("ul", { class: "columns" }, h("li", { class: "note" }, "…"));
+		const list = (...items) => h("ul", { class: "columns" }, items);
+		const definitions = (title, objects) => {
+			const items = objects.map((object) => definition(object.name, object.sql));
 
-		inside.append(list, h("ul", { class: "columns" }, this.#definition("Definition", sql)));
-		for (const [title, objects] of [["Indexes", indexes], ["Triggers", triggers]]) {
-			if (objects.length > 0)
-				inside.append(h("h4", {}, title), h("ul", { class: "columns" }, objects.map((o) => this.#definition(o.name, o.sql))));
-		}
+			return objects.length === 0 ? [] : [h("h4", {}, title), list(...items)];
+		};
+		const columns = list(h("li", { class: "note" }, "…"));
+
+		inside.append(
+			columns,
+			list(definition("Definition", sql)),
+			...definitions("Indexes", indexes),
+			...definitions("Triggers", triggers),
+		);
 		try {
-			const columns = await this.#api.rows('SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)', name);
+			const found = await this.#api.rows(columnsSql, name);
 
-			list.replaceChildren(...columns.map((column) => this.#column(column)));
+			columns.replaceChildren(...found.map((column) => this.#column(column)));
 		} catch (error) {
-			list.replaceChildren(h("li", { class: "problem" }, error.message));
+			columns.replaceChildren(h("li", { class: "problem" }, error.message));
 		}
 	}
 
 	#column({ name, type, notnull, pk, hidden }) {
-		const marks = [];
+		const leaf = { class: "leaf", title: `Insert ${name}` };
+		const marks = [
+			pk !== "0" && ["PK", "part of the primary key"],
+			notnull !== "0" && ["NN", "not null"],
+			(hidden === "2" || hidden === "3") && ["GEN", "generated"],
+		].filter(Boolean);
 
-		if (pk !== "0")
-			marks.push(h("abbr", { title: "part of the primary key" }, "PK"));
-		if (notnull !== "0")
-			marks.push(h("abbr", { title: "not null" }, "NN"));
-		if (hidden === "2" || hidden === "3")
-			marks.push(h("abbr", { title: "generated" }, "GEN"));
 		return h(
 			"li",
 			{},
-			h("button", { type: "button", class: "leaf", title: `Insert ${name}`, click: () => this.#actions.insert(quoted(name)) }, name),
+			button(name, leaf, () => this.#actions.insert(quoted(name))),
 			h("span", { class: "type" }, type || "any"),
-			marks,
+			marks.map(([text, title]) => h("abbr", { title }, text)),
 		);
 	}
+}
 
-	// What was made without SQL, as the index of a UNIQUE, has no text.
-	#definition(name, sql) {
-		if (!sql)
-			return h("li", {}, h("span", {}, name));
-		return h("li", {}, h("details", {}, h("summary", {}, name), h("pre", { tabindex: "0" }, sql)));
-	}
+// What was made without SQL, as the index of a UNIQUE, has no text.
+function definition(name, sql) {
+	const text = h("pre", { tabindex: "0" }, sql ?? "");
+
+	return h("li", {}, sql ? h("details", {}, h("summary", {}, name), text) : h("span", {}, name));
 }

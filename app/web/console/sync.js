@@ -23,7 +23,13 @@ export function eventsBetween(before, now, at) {
 		const last = now.last_success === null ? 0 : Date.parse(now.last_success);
 
 		if (now.last_push_ms !== null && at - last < windowMs)
-			events.push({ kind: "stored", at: Math.min(last, at), ms: now.last_push_ms, txid: now.remote_txid, pushes: 1 });
+			events.push({
+				kind: "stored",
+				at: Math.min(last, at),
+				ms: now.last_push_ms,
+				txid: now.remote_txid,
+				pushes: 1,
+			});
 		return events;
 	}
 	// Counts start again with the server.
@@ -37,7 +43,12 @@ export function eventsBetween(before, now, at) {
 		});
 	}
 	if (now.failed_attempts > before.failed_attempts)
-		events.push({ kind: "failed", at, error: now.last_error, attempts: now.failed_attempts });
+		events.push({
+			kind: "failed",
+			at,
+			error: now.last_error,
+			attempts: now.failed_attempts,
+		});
 	if (now.status === "conflict" && before.status !== "conflict")
 		events.push({ kind: "conflict", at });
 	if (now.status === "ok" && before.status === "failed")
@@ -114,9 +125,16 @@ export class SyncWatch extends EventTarget {
 		if (open && open.to === null && open.status !== now.status)
 			open.to = at;
 		if (["failed", "conflict"].includes(now.status) && (!open || open.to !== null)) {
-			const since = this.state === null && now.failed_since !== null ? Date.parse(now.failed_since) : at;
+			const since =
+				this.state === null && now.failed_since !== null
+					? Date.parse(now.failed_since)
+					: at;
 
-			this.phases.push({ status: now.status, from: Math.min(since, at), to: null });
+			this.phases.push({
+				status: now.status,
+				from: Math.min(since, at),
+				to: null,
+			});
 		}
 		this.phases = this.phases.filter(({ to }) => to === null || at - to < windowMs);
 		this.state = now;

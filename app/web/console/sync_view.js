@@ -1,29 +1,32 @@
 // The pane beside the editor: the sync state as a picture, in words and over time, and
 // what a user can do about it: push now, download the database, fetch what was kept.
 
-import { byId, h, save } from "./dom.js";
+import { button, byId, describe, h, save } from "./dom.js";
 import { animatePush, drawLink, drawTimeline } from "./picture.js";
 import { sizeText } from "./values.js";
-import { clockText, commits, errorText, statusWords } from "./words.js";
+import { clockText, commits, errorText, msText, statusWords } from "./words.js";
 
 const linesShown = 6;
 
 function eventText(event) {
 	switch (event.kind) {
-	case "stored": {
-		const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
-		return `Transaction ${event.txid} stored${event.ms === null ? "" : ` in ${event.ms.toLocaleString("en")} ms`}${more}`;
-	}
-	case "failed": {
-		const attempts = event.first < event.attempts ? `Attempts ${event.first} to ${event.attempts}` : `Attempt ${event.attempts}`;
-		return `${attempts} failed. ${errorText[event.error] ?? ""}`;
-	}
-	case "healed":
-		return "Caught up";
-	case "conflict":
-		return errorText.conflict;
-	case "resolved":
-		return "The conflict is resolved";
+		case "stored": {
+			const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
+			return `Transaction ${event.txid} stored${event.ms === null ? "" : ` in ${event.ms.toLocaleString("en")} ms`}${more}`;
+		}
+		case "failed": {
+			const attempts =
+				event.first < event.attempts
+					? `Attempts ${event.first} to ${event.attempts}`
+					: `Attempt ${event.attempts}`;
+			return `${attempts} failed. ${errorText[event.error] ?? ""}`;
+		}
+		case "healed":
+			return "Caught up";
+		case "conflict":
+			return errorText.conflict;
+		case "resolved":
+			return "The conflict is resolved";
 	}
 }
 
@@ -34,10 +37,18 @@ function summary(events) {
 	for (const event of events) {
 		const last = lines[0];
 
-		if (event.kind === "failed" && last?.kind === "failed" && last.error === event.error)
+		if (
+			event.kind === "failed" &&
+			last?.kind === "failed" &&
+			last.error === event.error
+		)
 			lines[0] = { ...event, first: last.first };
 		else
-			lines.unshift(event.kind === "failed" ? { ...event, first: event.attempts } : event);
+			lines.unshift(
+				event.kind === "failed"
+					? { ...event, first: event.attempts }
+					: event,
+			);
 	}
 	return lines.slice(0, linesShown);
 }
@@ -48,11 +59,16 @@ function keptDate(name) {
 	return Number.isFinite(ms) ? clockText(new Date(ms)) : name;
 }
 
+// Every push would be too much to listen to; what needs somebody is not.
+function isWorthSaying(before, now) {
+	return now !== before && now !== "dirty" && !(now === "ok" && before === "dirty");
+}
+
 export class SyncView {
 	#api;
 	#watch;
 	#user;
-	#shownState = "unknown";
+	#shown = "unknown"; // the state
 	#seen = 0; // of watch.events, by the time of the last
 	#timer;
 
@@ -73,17 +89,25 @@ export class SyncView {
 	}
 
 	#build() {
+		const loss = "They lost a conflict and stay on the server until its operator removes them.";
+
 		this.picture = h("div", { class: "picture" });
 		this.title = h("p", { class: "sync-title" });
 		this.text = h("p", { class: "sync-text" });
 		this.facts = h("dl", { class: "facts" });
-		this.push = h("button", { type: "button", id: "push-now", click: () => this.#pushNow() }, "Push now");
-		this.download = h("button", { type: "button", id: "download", click: () => this.#export() }, "Download");
+		this.push = button("Push now", {}, () => this.#pushNow());
+		this.download = button("Download", {}, () => this.#export());
 		this.answer = h("p", { class: "answer", id: "sync-answer", role: "status" });
 		this.timeline = h("div", { class: "picture" });
 		this.events = h("ol", { class: "events" });
 		this.kept = h("ul", { class: "kept" });
-		this.keptPart = h("section", { id: "kept", hidden: true }, h("h3", {}, "Kept databases"), h("p", { class: "note" }, "They lost a conflict and stay on the server until its operator removes them."), this.kept);
+		this.keptPart = h(
+			"section",
+			{ id: "kept", hidden: true },
+			h("h3", {}, "Kept databases"),
+			h("p", { class: "note" }, loss),
+			this.kept,
+		);
 		this.loud = h("p", { class: "sr", role: "status" });
 		byId("sync-body").replaceChildren(
 			this.picture,
@@ -101,34 +125,39 @@ export class SyncView {
 	}
 
 	#changed = () => {
-		const watch = this.#watch;
-		const words = statusWords(watch);
-		const latest = watch.events.at(-1)?.at ?? 0;
-		const isFirst = this.#shownState === "unknown";
+		const { events, state } = this.#watch;
+		const words = statusWords(this.#watch);
+		const isFirst = this.#shown === "unknown";
 
-		drawLink(this.picture, watch, words);
-		if (!isFirst && watch.events.some((event) => event.kind === "stored" && event.at > this.#seen))
+		drawLink(this.picture, this.#watch, words);
+		if (!isFirst && events.some(({ kind, at }) => kind === "stored" && at > this.#seen))
 			animatePush(this.picture);
-		this.#seen = latest;
+		this.#seen = events.at(-1)?.at ?? 0;
 		byId("badge").dataset.state = words.state;
 		byId("badge-text").textContent = words.badge;
 		this.title.textContent = words.title;
 		this.text.textContent = words.text;
-		// Every push would be too much to listen to; what needs somebody is not.
-		if (words.state !== this.#shownState && !isFirst && !["dirty"].includes(words.state) && !(words.state === "ok" && this.#shownState === "dirty"))
+		if (!isFirst && isWorthSaying(this.#shown, words.state))
 			this.loud.textContent = `${words.title}. ${words.text}`;
-		if (words.state !== "unknown")
-			this.#shownState = words.state;
-		if (watch.state !== null)
-			this.#showKept(watch.state.kept);
-		this.events.replaceChildren(
-			...(watch.events.length === 0 ? [h("li", { class: "note" }, "None since this page was opened.")] : []),
-			...summary(watch.events).map((event) =>
-				h("li", { class: event.kind }, h("time", { datetime: new Date(event.at).toISOString() }, clockText(new Date(event.at))), h("span", {}, eventText(event))),
-			),
-		);
+		this.#shown = words.state;
+		if (state !== null)
+			this.#showKept(state.kept);
+		this.#showEvents(events);
 		this.#tick();
 	};
+
+	#showEvents(events) {
+		const line = (event) => {
+			const at = new Date(event.at);
+			const time = h("time", { datetime: at.toISOString() }, clockText(at));
+
+			return h("li", { class: event.kind }, time, h("span", {}, eventText(event)));
+		};
+
+		this.events.replaceChildren(...summary(events).map(line));
+		if (events.length === 0)
+			this.events.append(h("li", { class: "note" }, "None since this page was opened."));
+	}
 
 	#tick() {
 		const { state, stateAt } = this.#watch;
@@ -139,8 +168,11 @@ export class SyncView {
 			return;
 		if (state.pending_commits > 0)
 			rows.push(["Waiting", commits(state.pending_commits)]);
-		if (state.last_success !== null)
-			rows.push(["Last push", `${clockText(new Date(state.last_success))}${state.last_push_ms === null ? "" : `, ${state.last_push_ms.toLocaleString("en")} ms`}`]);
+		if (state.last_success !== null) {
+			const when = clockText(new Date(state.last_success));
+
+			rows.push(["Last push", `${when}, ${msText(state.last_push_ms)}`]);
+		}
 		if (state.failed_since !== null)
 			rows.push(["Failing since", clockText(new Date(state.failed_since))]);
 		if (state.failed_attempts > 0)
@@ -150,24 +182,28 @@ export class SyncView {
 
 			rows.push(["Next attempt", left > 0 ? `in ${left} s` : "now"]);
 		}
-		this.facts.replaceChildren(...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+		describe(this.facts, rows);
 	}
 
 	#showKept(kept) {
 		const names = kept.map((k) => k.name).join();
 
 		this.keptPart.hidden = kept.length === 0;
+		// Made anew only when it is another list: somebody may have the focus in it.
 		if (this.kept.dataset.names === names)
 			return;
 		this.kept.dataset.names = names;
-		this.kept.replaceChildren(
-			...kept.map(({ name, bytes }) => {
-				const button = h("button", { type: "button", class: "small", "aria-label": `Download ${name}`, click: () =>
-					this.#fetch(button, () => this.#api.kept(name), `${this.#user}-kept-${name}`) }, "Download");
+		this.kept.replaceChildren(...kept.map((database) => this.#keptLine(database)));
+	}
 
-				return h("li", {}, h("span", {}, keptDate(name)), h("span", { class: "note" }, sizeText(bytes)), button);
-			}),
+	#keptLine({ name, bytes }) {
+		const about = { class: "small", "aria-label": `Download ${name}` };
+		const download = button("Download", about, () =>
+			this.#fetch(download, () => this.#api.kept(name), `${this.#user}-kept-${name}`),
 		);
+		const size = h("span", { class: "note" }, sizeText(bytes));
+
+		return h("li", {}, h("span", {}, keptDate(name)), size, download);
 	}
 
 	#say(text, isBad = false) {
@@ -176,14 +212,14 @@ export class SyncView {
 	}
 
 	// aria-disabled and not disabled: the focus stays where it is.
-	async #during(button, action) {
-		if (button.getAttribute("aria-disabled") === "true")
+	async #during(pressed, action) {
+		if (pressed.getAttribute("aria-disabled") === "true")
 			return;
-		button.setAttribute("aria-disabled", "true");
+		pressed.setAttribute("aria-disabled", "true");
 		try {
 			await action();
 		} finally {
-			button.removeAttribute("aria-disabled");
+			pressed.removeAttribute("aria-disabled");
 		}
 	}
 
@@ -194,7 +230,7 @@ export class SyncView {
 				this.#watch.take(await this.#api.pushNow());
 				this.#say("Everything that was committed is in the store.");
 			} catch (error) {
-				this.#say(`${error.message[0].toUpperCase()}${error.message.slice(1)}.`.replace(/\.\.$/, "."), true);
+				this.#say(error.message, true);
 				this.#watch.wrote();
 			}
 		});
@@ -204,8 +240,8 @@ export class SyncView {
 		return this.#fetch(this.download, () => this.#api.export(), `${this.#user}.sqlite`);
 	}
 
-	#fetch(button, request, name) {
-		return this.#during(button, async () => {
+	#fetch(from, request, name) {
+		return this.#during(from, async () => {
 			this.#say("Fetching…");
 			try {
 				const blob = await request();
@@ -213,9 +249,7 @@ export class SyncView {
 				save(name, blob);
 				this.#say(`${name} (${sizeText(blob.size)}) is in your downloads.`);
 			} catch (error) {
-				const isMissing = error.status === 404 && button === this.download;
-
-				this.#say(isMissing ? "This server cannot export a database yet: it has no GET /v1/export." : error.message, true);
+				this.#say(error.message, true);
 			}
 		});
 	}

@@ -33,14 +33,14 @@ function realText(value) {
 // All of it, as text.
 export function fullText(value) {
 	switch (value.type) {
-	case "null":
-		return "";
-	case "float":
-		return realText(value.value);
-	case "blob":
-		return hex(bytesOf(value));
-	default:
-		return value.value;
+		case "null":
+			return "";
+		case "float":
+			return realText(value.value);
+		case "blob":
+			return hex(bytesOf(value));
+		default:
+			return value.value;
 	}
 }
 
@@ -63,7 +63,10 @@ export function cellText(value, max = 160) {
 
 	if (text.length <= max && !text.includes("\n"))
 		return { text, more: false };
-	return { text: `${text.slice(0, max).replaceAll("\n", "⏎")}${text.length > max ? "…" : ""}`, more: true };
+	return {
+		text: `${text.slice(0, max).replaceAll("\n", "⏎")}${text.length > max ? "…" : ""}`,
+		more: true,
+	};
 }
 
 // 16 bytes a line: offset, hex, what of it is ASCII.
@@ -74,7 +77,9 @@ export function dump(value) {
 
 	for (let i = 0; i < Math.min(bytes.length, max); i += 16) {
 		const line = bytes.subarray(i, i + 16);
-		const ascii = Array.from(line, (b) => (b >= 32 && b < 127 ? String.fromCharCode(b) : "."));
+		const ascii = Array.from(line, (b) =>
+			b >= 32 && b < 127 ? String.fromCharCode(b) : ".",
+		);
 		const pairs = hex(line).replace(/../g, "$& ").padEnd(48);
 
 		lines.push(`${i.toString(16).padStart(8, "0")}  ${pairs} ${ascii.join("")}`);
@@ -86,18 +91,24 @@ export function dump(value) {
 
 // RFC 4180.  NULL is an empty field and the empty text a quoted one.
 export function csv(cols, rows) {
-	const field = (text) => (/["\r\n,]|^$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+	const field = (text) =>
+		/["\r\n,]|^$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 	const lines = [cols.map((col) => field(col.name ?? ""))];
 
 	for (const row of rows)
-		lines.push(row.map((value) => (value.type === "null" ? "" : field(fullText(value)))));
+		lines.push(
+			row.map((value) => (value.type === "null" ? "" : field(fullText(value)))),
+		);
 	return lines.map((line) => `${line.join(",")}\r\n`).join("");
 }
 
 // As spreadsheets paste it.
 export function tsv(cols, rows) {
 	const field = (text) => (/["\r\n\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-	const lines = [cols.map((col) => field(col.name ?? "")), ...rows.map((row) => row.map((v) => field(fullText(v))))];
+	const lines = [
+		cols.map((col) => field(col.name ?? "")),
+		...rows.map((row) => row.map((v) => field(fullText(v)))),
+	];
 
 	return lines.map((line) => line.join("\t")).join("\n");
 }

@@ -1,4 +1,14 @@
-// The sync state in words.
+// Numbers, times and the sync state in words.
+
+export const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+export function msText(ms) {
+	if (ms < 0.05)
+		return "< 0.1 ms";
+	if (ms < 10)
+		return `${ms.toFixed(1)} ms`;
+	return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
+}
 
 export const errorText = {
 	connect: "The store cannot be reached.",
@@ -16,13 +26,20 @@ export const errorText = {
 	conflict: "Another server has written to the same database.",
 };
 
-export const commits = (n) => `${n.toLocaleString("en")} ${n === 1 ? "commit" : "commits"}`;
+export const commits = (n) => plural(n, "commit");
 
 export function clockText(date, withSeconds = true) {
-	const time = { hour: "2-digit", minute: "2-digit", second: withSeconds ? "2-digit" : undefined };
+	const time = {
+		hour: "2-digit",
+		minute: "2-digit",
+		second: withSeconds ? "2-digit" : undefined,
+	};
 	const today = new Date().toDateString() === date.toDateString();
 
-	return date.toLocaleString("en-GB", today ? time : { day: "numeric", month: "short", ...time });
+	return date.toLocaleString(
+		"en-GB",
+		today ? time : { day: "numeric", month: "short", ...time },
+	);
 }
 
 // { state, badge, title, text }: a class, a few words, a sentence, and the reason.
@@ -30,24 +47,47 @@ export function statusWords(watch) {
 	const { state, reachable } = watch;
 
 	if (!reachable)
-		return { state: "unreachable", badge: "No answer", title: "The server does not answer", text: "What is shown is what it said last. It is asked again every two seconds." };
+		return {
+			state: "unreachable",
+			badge: "No answer",
+			title: "The server does not answer",
+			text: "What is shown is what it said last. It is asked again every two seconds.",
+		};
 	if (state === null)
 		return { state: "unknown", badge: "…", title: "Asking the server", text: "" };
 	const waiting = state.pending_commits;
 
 	switch (state.status) {
-	case "ok":
-		return { state: "ok", badge: "In step", title: "In step with the store", text: "Everything that was committed is in the store." };
-	case "dirty":
-		return { state: "dirty", badge: "On its way", title: `${commits(waiting)} on the way`, text: "Safe on this server's disk, and being pushed." };
-	case "conflict":
-		return { state: "conflict", badge: "Conflict", title: "Two histories", text: errorText.conflict };
-	default:
-		return {
-			state: "failed",
-			badge: waiting > 0 ? `Behind by ${waiting}` : "Behind",
-			title: waiting > 0 ? `${commits(waiting)} not in the store` : "The store is not all right",
-			text: `${errorText[state.last_error] ?? `The last push failed (${state.last_error}).`} ${waiting > 0 ? "They are safe on this server's disk, and it is tried again." : ""}`,
-		};
+		case "ok":
+			return {
+				state: "ok",
+				badge: "In step",
+				title: "In step with the store",
+				text: "Everything that was committed is in the store.",
+			};
+		case "dirty":
+			return {
+				state: "dirty",
+				badge: "On its way",
+				title: `${commits(waiting)} on the way`,
+				text: "Safe on this server's disk, and being pushed.",
+			};
+		case "conflict":
+			return {
+				state: "conflict",
+				badge: "Conflict",
+				title: "Two histories",
+				text: errorText.conflict,
+			};
+		default:
+			return {
+				state: "failed",
+				badge: waiting > 0 ? `Behind by ${waiting}` : "Behind",
+				title:
+					waiting > 0
+						? `${commits(waiting)} not in the store`
+						: "The store is not all right",
+				text: `${errorText[state.last_error] ?? `The last push failed (${state.last_error}).`} ${waiting > 0 ? "They are safe on this server's disk, and it is tried again." : ""}`,
+			};
 	}
 }

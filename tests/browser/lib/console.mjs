@@ -15,7 +15,10 @@ export async function openConsole(browser, user, { claims, ...options } = {}) {
 export async function run(page, sql) {
 	await page.getByLabel("SQL", { exact: true }).fill(sql);
 	await page.getByRole("button", { name: "Run" }).click();
-	await page.locator("#results:not([aria-busy]) .aside, #results:not([aria-busy]) .failed").last().waitFor();
+	await page
+		.locator("#results:not([aria-busy]) .aside, #results:not([aria-busy]) .failed")
+		.last()
+		.waitFor();
 }
 
 // The cells of a table, row by row.
@@ -24,7 +27,10 @@ export function cells(page, nth = 0) {
 		.locator("#results table")
 		.nth(nth)
 		.locator("tbody tr")
-		.evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
+		.evaluateAll((rows) =>
+			rows.map((row) => [...row.cells].map((cell) => cell.textContent)),
+		);
 }
 
-export const state = (page, name) => page.locator(`#badge[data-state=${name}]`).waitFor({ state: "attached" });
+export const state = (page, name) =>
+	page.locator(`#badge[data-state=${name}]`).waitFor({ state: "attached" });

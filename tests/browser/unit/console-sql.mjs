@@ -11,7 +11,10 @@ import { cellText, csv, dump, fullText, tsv } from "../../../app/web/console/val
 const texts = (sql) => statements(sql).map(({ text }) => text);
 const text = (value) => ({ type: "text", value });
 const integer = (value) => ({ type: "integer", value });
-const blob = (...bytes) => ({ type: "blob", base64: Buffer.from(bytes).toString("base64").replaceAll("=", "") });
+const blob = (...bytes) => ({
+	type: "blob",
+	base64: Buffer.from(bytes).toString("base64").replaceAll("=", ""),
+});
 
 test("statements end at semicolons that are not in strings, names, comments or triggers", () => {
 	const trigger = `CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN
@@ -21,14 +24,26 @@ test("statements end at semicolons that are not in strings, names, comments or t
 		["", []],
 		[" ; ;; -- nothing\n /* ; */", []],
 		["SELECT 1", ["SELECT 1"]],
-		["SELECT ';', \"a;b\", [c;d], `e;f`;SELECT 2;", ["SELECT ';', \"a;b\", [c;d], `e;f`", "SELECT 2"]],
-		["SELECT 'it''s;'; SELECT 2 -- ; no\n + 3", ["SELECT 'it''s;'", "SELECT 2 -- ; no\n + 3"]],
+		[
+			"SELECT ';', \"a;b\", [c;d], `e;f`;SELECT 2;",
+			["SELECT ';', \"a;b\", [c;d], `e;f`", "SELECT 2"],
+		],
+		[
+			"SELECT 'it''s;'; SELECT 2 -- ; no\n + 3",
+			["SELECT 'it''s;'", "SELECT 2 -- ; no\n + 3"],
+		],
 		["SELECT 1 /* ; */ + 1; -- done", ["SELECT 1 /* ; */ + 1"]],
 		[`${trigger}; SELECT 1`, [trigger, "SELECT 1"]],
 		[`EXPLAIN ${trigger}; SELECT 1`, [`EXPLAIN ${trigger}`, "SELECT 1"]],
-		["BEGIN; INSERT INTO a VALUES (1); END; SELECT 1", ["BEGIN", "INSERT INTO a VALUES (1)", "END", "SELECT 1"]],
+		[
+			"BEGIN; INSERT INTO a VALUES (1); END; SELECT 1",
+			["BEGIN", "INSERT INTO a VALUES (1)", "END", "SELECT 1"],
+		],
 		["SELECT 'open; to the end", ["SELECT 'open; to the end"]],
-		["SELECT x'00;ff'; SELECT \"é;\", größe", ["SELECT x'00;ff'", "SELECT \"é;\", größe"]],
+		[
+			"SELECT x'00;ff'; SELECT \"é;\", größe",
+			["SELECT x'00;ff'", 'SELECT "é;", größe'],
+		],
 	])
 		assert.deepEqual(texts(sql), want, sql);
 });
@@ -37,13 +52,28 @@ test("a statement knows its place and its line", () => {
 	const sql = "-- one\nSELECT 1;\n\n  SELECT\n2; SELECT 3";
 
 	assert.deepEqual(
-		statements(sql).map(({ text: found, start, end, line }) => [line, sql.slice(start, end) === found]),
-		[[2, true], [4, true], [5, true]],
+		statements(sql).map(({ text: found, start, end, line }) => [
+			line,
+			sql.slice(start, end) === found,
+		]),
+		[
+			[2, true],
+			[4, true],
+			[5, true],
+		],
 	);
 });
 
 test("tokens are all of the text, whatever it is", () => {
-	for (const sql of ["SELECT 'a", '"', "/*", "[", "`x", "x'", "\u0000\ud800 ☃ :p ?1 @a $b 1e5 .5 a.b <>"])
+	for (const sql of [
+		"SELECT 'a",
+		'"',
+		"/*",
+		"[",
+		"`x",
+		"x'",
+		"\u0000\ud800 ☃ :p ?1 @a $b 1e5 .5 a.b <>",
+	])
 		assert.equal([...tokens(sql)].map((token) => token.text).join(""), sql);
 	// In linear time, too.
 	const long = "'".repeat(200001);
@@ -51,7 +81,14 @@ test("tokens are all of the text, whatever it is", () => {
 });
 
 test("names are quoted where they have to be", () => {
-	for (const [name, want] of [["note", "note"], ["select", '"select"'], ['a"b', '"a""b"'], ["1a", '"1a"'], ["", '""'], ["ü", '"ü"']])
+	for (const [name, want] of [
+		["note", "note"],
+		["select", '"select"'],
+		['a"b', '"a""b"'],
+		["1a", '"1a"'],
+		["", '""'],
+		["ü", '"ü"'],
+	])
 		assert.equal(quoted(name), want);
 });
 
@@ -102,19 +139,35 @@ test("CSV and TSV quote what has to be, and CSV tells NULL from the empty text",
 
 test("what happened between two looks is told once, and not at all after a restart", () => {
 	const state = {
-		status: "ok", remote_txid: 7, failed_attempts: 0, failed_since: null, last_error: null,
-		last_success: "2026-01-01T00:00:00.000Z", last_push_ms: 30,
+		status: "ok",
+		remote_txid: 7,
+		failed_attempts: 0,
+		failed_since: null,
+		last_error: null,
+		last_success: "2026-01-01T00:00:00.000Z",
+		last_push_ms: 30,
 	};
 	const at = Date.parse(state.last_success) + 1000;
 	const kinds = (before, now) => eventsBetween(before, now, at).map((event) => event.kind);
 
 	assert.deepEqual(kinds(state, state), []);
-	assert.deepEqual(eventsBetween(null, state, at), [{ kind: "stored", at: at - 1000, ms: 30, txid: 7, pushes: 1 }]);
+	assert.deepEqual(eventsBetween(null, state, at), [
+		{ kind: "stored", at: at - 1000, ms: 30, txid: 7, pushes: 1 },
+	]);
 	assert.deepEqual(kinds(null, { ...state, last_success: null, last_push_ms: null }), []);
-	const stored = { ...state, remote_txid: 9, last_success: "2026-01-01T00:00:01.000Z", last_push_ms: 12 };
-	assert.deepEqual(eventsBetween(state, stored, at), [{ kind: "stored", at, ms: 12, txid: 9, pushes: 2 }]);
+	const stored = {
+		...state,
+		remote_txid: 9,
+		last_success: "2026-01-01T00:00:01.000Z",
+		last_push_ms: 12,
+	};
+	assert.deepEqual(eventsBetween(state, stored, at), [
+		{ kind: "stored", at, ms: 12, txid: 9, pushes: 2 },
+	]);
 	const failed = { ...state, status: "failed", failed_attempts: 2, last_error: "server" };
-	assert.deepEqual(eventsBetween(state, failed, at), [{ kind: "failed", at, error: "server", attempts: 2 }]);
+	assert.deepEqual(eventsBetween(state, failed, at), [
+		{ kind: "failed", at, error: "server", attempts: 2 },
+	]);
 	assert.deepEqual(kinds(failed, failed), []);
 	assert.deepEqual(kinds(failed, stored), ["stored", "healed"]);
 	assert.deepEqual(kinds(state, { ...state, status: "conflict" }), ["conflict"]);
