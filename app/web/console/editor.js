@@ -79,8 +79,17 @@ export class Editor {
 		this.insert(text);
 	}
 
-	moveCursor(place) {
-		this.#area.setSelectionRange(place, place);
+	append(text) {
+		const start = this.text.trimEnd().length + 2;
+
+		this.focus();
+		this.moveCursor(start - 2, this.text.length);
+		this.insert(`\n\n${text}`);
+		this.reveal({ start, end: start + text.length });
+	}
+
+	moveCursor(start, end = start) {
+		this.#area.setSelectionRange(start, end);
 	}
 
 	mark(range) {

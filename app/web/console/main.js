@@ -3,7 +3,7 @@
 //	session	who		api	the server's endpoints
 //	editor	SQL		results	what came of it
 //	schema	tables		history	what was run
-//	sync	the state	sync_view, conflict	what is shown of it, and done about it
+//	sync	the state	sync_view, conflict	what is shown and done about it
 
 import { Api } from "./api.js";
 import { Conflict } from "./conflict.js";
@@ -43,6 +43,7 @@ class Console {
 	#schema;
 	#history;
 	#running = false;
+	#ran = null; // the editor's text when something was run last
 	#draftKey;
 
 	constructor(session, refused) {
@@ -61,7 +62,7 @@ class Console {
 			newer: () => this.#recall(this.#history.newer(), Infinity),
 		});
 		this.#schema = new Schema(api, {
-			select: (sql) => this.#put(sql),
+			select: (sql) => this.#offer(sql),
 			insert: (name) => {
 				showView("query");
 				this.#editor.insert(name);
@@ -121,6 +122,8 @@ class Console {
 			return;
 		}
 		this.#setRunning(true);
+		this.#editor.mark(null);
+		this.#ran = this.#editor.text;
 		const began = performance.now();
 		try {
 			const outcome = await this.#api.run(found.map((s) => s.text));
@@ -131,11 +134,8 @@ class Console {
 				this.#editor.mark(place);
 				this.#editor.reveal(place);
 			});
-			this.#editor.mark(
-				failed < 0
-					? null
-					: placeOf(found[failed], outcome.outcomes[failed].error),
-			);
+			if (failed >= 0)
+				this.#editor.mark(placeOf(found[failed], outcome.outcomes[failed].error));
 			this.#history.add(text.trim(), failed < 0);
 		} catch (error) {
 			showProblem(error);
@@ -164,10 +164,20 @@ class Console {
 				: "Run";
 	}
 
-	// At the cursor's place if there is something already, or somebody's text would be gone.
 	#put(sql) {
 		showView("query");
 		this.#editor.replace(sql);
+	}
+
+	// What is being written stays: behind it, and selected, so that it is what runs.
+	#offer(sql) {
+		const { text } = this.#editor;
+
+		if (text.trim() === "" || text === this.#ran)
+			this.#put(sql);
+		else
+			this.#editor.append(sql);
+		showView("query");
 	}
 
 	#recall(sql, place) {
@@ -206,6 +216,9 @@ const refusal = {
 	TOKEN_INVALID: "The server does not accept this token.",
 };
 
+const aboutTokens =
+	"A JWT that your backend signs, or that holdfast token USER prints. It stays in this tab.";
+
 function openConsole(session) {
 	byId("sign-in").hidden = true;
 	byId("app").hidden = false;
@@ -241,15 +254,19 @@ function describeToken() {
 	const note = byId("token-note");
 
 	if (byId("token").value === "") {
-		note.textContent =
-			"A JWT that your backend signs, or that holdfast token USER prints. It stays in this tab.";
+		note.textContent = aboutTokens;
 		return;
 	}
 	if (session === null) {
 		note.textContent = "This does not look like a JWT.";
 		return;
 	}
-	note.textContent = `For ${session.user}${session.readOnly ? ", reading only" : ""}${session.expires ? `, good until ${clockText(session.expires, false)}` : ""}.`;
+	const facts = [
+		`For ${session.user}`,
+		session.readOnly && "reading only",
+		session.expires && `good until ${clockText(session.expires, false)}`,
+	];
+	note.textContent = `${facts.filter(Boolean).join(", ")}.`;
 }
 
 async function signIn() {

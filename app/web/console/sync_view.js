@@ -10,23 +10,23 @@ const linesShown = 6;
 
 function eventText(event) {
 	switch (event.kind) {
-		case "stored": {
-			const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
-			return `Transaction ${event.txid} stored${event.ms === null ? "" : ` in ${event.ms.toLocaleString("en")} ms`}${more}`;
-		}
-		case "failed": {
-			const attempts =
-				event.first < event.attempts
-					? `Attempts ${event.first} to ${event.attempts}`
-					: `Attempt ${event.attempts}`;
-			return `${attempts} failed. ${errorText[event.error] ?? ""}`;
-		}
-		case "healed":
-			return "Caught up";
-		case "conflict":
-			return errorText.conflict;
-		case "resolved":
-			return "The conflict is resolved";
+	case "stored": {
+		const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
+		return `Transaction ${event.txid} stored${event.ms === null ? "" : ` in ${event.ms.toLocaleString("en")} ms`}${more}`;
+	}
+	case "failed": {
+		const attempts =
+			event.first < event.attempts
+				? `Attempts ${event.first} to ${event.attempts}`
+				: `Attempt ${event.attempts}`;
+		return `${attempts} failed. ${errorText[event.error] ?? ""}`;
+	}
+	case "healed":
+		return "Caught up";
+	case "conflict":
+		return errorText.conflict;
+	case "resolved":
+		return "The conflict is resolved";
 	}
 }
 

@@ -20,7 +20,7 @@ export function sizeText(bytes) {
 		bytes /= 1000;
 		i++;
 	}
-	return `${i === 0 ? bytes : bytes.toPrecision(3)} ${units[i]}`;
+	return `${i === 0 || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)} ${units[i]}`;
 }
 
 // 2.0 is not 2 to SQLite, so it is not shown like it.  JSON has no infinity: null.
@@ -33,14 +33,14 @@ function realText(value) {
 // All of it, as text.
 export function fullText(value) {
 	switch (value.type) {
-		case "null":
-			return "";
-		case "float":
-			return realText(value.value);
-		case "blob":
-			return hex(bytesOf(value));
-		default:
-			return value.value;
+	case "null":
+		return "";
+	case "float":
+		return realText(value.value);
+	case "blob":
+		return hex(bytesOf(value));
+	default:
+		return value.value;
 	}
 }
 

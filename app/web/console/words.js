@@ -26,6 +26,8 @@ export const errorText = {
 	conflict: "Another server has written to the same database.",
 };
 
+const safe = "What waits is safe on this server's disk, and it is tried again.";
+
 export const commits = (n) => plural(n, "commit");
 
 export function clockText(date, withSeconds = true) {
@@ -56,38 +58,39 @@ export function statusWords(watch) {
 	if (state === null)
 		return { state: "unknown", badge: "…", title: "Asking the server", text: "" };
 	const waiting = state.pending_commits;
+	const reason = errorText[state.last_error] ?? `The last push failed (${state.last_error}).`;
 
 	switch (state.status) {
-		case "ok":
-			return {
-				state: "ok",
-				badge: "In step",
-				title: "In step with the store",
-				text: "Everything that was committed is in the store.",
-			};
-		case "dirty":
-			return {
-				state: "dirty",
-				badge: "On its way",
-				title: `${commits(waiting)} on the way`,
-				text: "Safe on this server's disk, and being pushed.",
-			};
-		case "conflict":
-			return {
-				state: "conflict",
-				badge: "Conflict",
-				title: "Two histories",
-				text: errorText.conflict,
-			};
-		default:
-			return {
-				state: "failed",
-				badge: waiting > 0 ? `Behind by ${waiting}` : "Behind",
-				title:
-					waiting > 0
-						? `${commits(waiting)} not in the store`
-						: "The store is not all right",
-				text: `${errorText[state.last_error] ?? `The last push failed (${state.last_error}).`} ${waiting > 0 ? "They are safe on this server's disk, and it is tried again." : ""}`,
-			};
+	case "ok":
+		return {
+			state: "ok",
+			badge: "In step",
+			title: "In step with the store",
+			text: "Everything that was committed is in the store.",
+		};
+	case "dirty":
+		return {
+			state: "dirty",
+			badge: "On its way",
+			title: `${commits(waiting)} on the way`,
+			text: "Safe on this server's disk, and being pushed.",
+		};
+	case "conflict":
+		return {
+			state: "conflict",
+			badge: "Conflict",
+			title: "Two histories",
+			text: errorText.conflict,
+		};
+	default:
+		return {
+			state: "failed",
+			badge: waiting > 0 ? `Behind by ${waiting}` : "Behind",
+			title:
+				waiting > 0
+					? `${commits(waiting)} not in the store`
+					: "The store is not all right",
+			text: waiting > 0 ? `${reason} ${safe}` : reason,
+		};
 	}
 }
