@@ -21,6 +21,7 @@ command_function cmd_serve;
 command_function cmd_check;
 command_function cmd_status;
 command_function cmd_push;
+command_function cmd_migrate;
 command_function cmd_restore;
 command_function cmd_verify;
 command_function cmd_token;

@@ -8,7 +8,10 @@
 #include "cmd.h"
 
 #include "config.h"
+#include "db/migrations.h"
 #include "http/jwks.h"
+#include "proc/cage_calls.h"
+#include "proc/cage_files.h"
 #include "store/object.h"
 #include "variable.h"
 
@@ -107,10 +110,28 @@ static bool check_keys(const struct config *c)
 	return true;
 }
 
+static bool check_migrations(const struct config *c)
+{
+	char why[MIGRATIONS_WHY_MAX], line[64];
+
+	if (c->migrations == NULL)
+		return true;
+	struct migrations *m = migrations_read(c->migrations, why);
+	if (m == NULL)
+		return say_failed("migrations", why, "see HOLDFAST_MIGRATIONS");
+	(void)snprintf(line, sizeof line, "%u, up to version %u", migrations_count(m),
+		       migrations_count(m));
+	say_ok("migrations", line);
+	migrations_free(m);
+	return true;
+}
+
 static const char *advice_for(enum object_error error)
 {
 	static const char *const advice[ERROR_COUNT] = {
 		[ERROR_CONNECT] = "is HOLDFAST_S3_ENDPOINT right, and reachable from here?",
+		[ERROR_CERTIFICATE] =
+			"does HOLDFAST_S3_ENDPOINT, or SSL_CERT_FILE, name somebody else?",
 		[ERROR_TIMEOUT] = "is HOLDFAST_S3_ENDPOINT right, and reachable from here?",
 		[ERROR_BROKEN] = "is HOLDFAST_S3_ENDPOINT an S3 service?",
 		[ERROR_THROTTLED] = "try again later",
@@ -290,6 +311,25 @@ static bool check_store(const struct config *c, bool probe)
 	return good;
 }
 
+/* Without the rules of files it works; without a filter it does not start. */
+static bool check_cage(void)
+{
+	char what[64];
+
+	if (!cage_calls_can())
+		return say_failed("system calls", "this kernel cannot filter them",
+				  "it has to be built with CONFIG_SECCOMP_FILTER");
+	say_ok("system calls", "filtered");
+	if (cage_files_version() == 0) {
+		(void)printf("skipped %-13s %s\n", "files",
+			     "this kernel has no Landlock that limits them (5.19 or later)");
+		return true;
+	}
+	(void)snprintf(what, sizeof what, "limited by Landlock, version %d", cage_files_version());
+	say_ok("files", what);
+	return true;
+}
+
 static int print_variables(void)
 {
 	struct buf text = BUF_INIT;
@@ -313,8 +353,10 @@ int cmd_check(int argc, char **argv)
 		return CMD_USAGE;
 	log_init(c.log, "check");
 	say_ok("configuration", "complete");
-	bool good = check_directories(&c);
+	bool good = check_cage();
+	good = check_directories(&c) && good;
 	good = check_keys(&c) && good;
+	good = check_migrations(&c) && good;
 	good = check_store(&c, probe) && good;
 	config_release(&c);
 	return good ? CMD_OK : CMD_FAILED;

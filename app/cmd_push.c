@@ -10,14 +10,12 @@
  * Each user gets one attempt.  The engine is given no more users than it has
  * transfers for: to wait in its queue for long would count as a failure.
  */
-#include "cmd.h"
+#include "cmd_push.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "config.h"
 #include "state/slot.h"
 #include "sync/account.h"
-#include "users.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -169,31 +167,6 @@ static void run(struct push_all *p, const struct users *users)
 	} while (open);
 }
 
-/* The table needs no name once it is there, and so leaves nothing behind. */
-static struct table *make_table(const struct users *users)
-{
-	const char *base = getenv("TMPDIR");
-	char dir[PATH_MAX], path[PATH_MAX + 8];
-
-	if (snprintf(dir, sizeof dir, "%s/holdfast-push.XXXXXX", base ? base : "/tmp") >=
-		    (int)sizeof dir ||
-	    mkdtemp(dir) == NULL) {
-		(void)fprintf(stderr, "holdfast: cannot make a folder in '%s': %s\n",
-			      base ? base : "/tmp", strerror(errno));
-		return NULL;
-	}
-	(void)snprintf(path, sizeof path, "%s/table", dir);
-	struct table *t = table_create(path, (uint32_t)users->count);
-	(void)unlink(path);
-	(void)rmdir(dir);
-	if (t == NULL)
-		return NULL;
-	table_worker_born(t, WORKER, (uint32_t)getpid());
-	/* Only the users that were asked for. */
-	table_sweep_done(t);
-	return t;
-}
-
 static int report(const struct push_all *p, const struct users_wanted *wanted)
 {
 	size_t users = 0;
@@ -210,7 +183,7 @@ static int report(const struct push_all *p, const struct users_wanted *wanted)
 	return p->count[VERDICT_OK] == users && (users > 0 || wanted->all) ? CMD_OK : CMD_FAILED;
 }
 
-static int push(struct config *c, const struct users_wanted *wanted, int64_t wait_ms)
+int push_users(struct config *c, const struct users_wanted *wanted, int64_t wait_ms)
 {
 	const struct accounts_config accounts = {
 		.data = c->data,
@@ -226,7 +199,7 @@ static int push(struct config *c, const struct users_wanted *wanted, int64_t wai
 	c->sync.node = users.node;
 	p.njobs = (unsigned)c->sync.store.limits.max_transfers;
 	p.jobs = alloc_zeroed(p.njobs, sizeof *p.jobs);
-	p.table = make_table(&users);
+	p.table = users_table(&users);
 	if (p.table != NULL) {
 		p.accounts = accounts_new(p.table, &accounts);
 		p.sync = sync_start(p.table, WORKER, &c->sync);
@@ -283,7 +256,7 @@ int cmd_push(int argc, char **argv)
 		return CMD_USAGE;
 	log_init(LOG_LEVEL_ERROR, argv[0]);
 	umask(077);
-	int result = push(&config, &wanted, wait_ms);
+	int result = push_users(&config, &wanted, wait_ms);
 	config_release(&config);
 	return result;
 }

@@ -8,7 +8,10 @@
 
 #include "base/file.h"
 #include "config.h"
+#include "db/migrations.h"
 #include "http/jwks.h"
+#include "proc/cage_calls.h"
+#include "proc/cage_files.h"
 #include "state/node.h"
 #include "store/object.h"
 
@@ -46,6 +49,16 @@ static int give_up_rights(void)
 	return -1;
 }
 
+/* A filter stays over an exec; one more at each reload would be too many in the end. */
+static int enter_cage(enum serve_mode mode)
+{
+	if (mode == SERVE_TRIAL || (mode == SERVE_TAKEOVER && cage_calls_are_limited()))
+		return 0;
+	if (cage_files_version() == 0)
+		log_warn("cage.files_open", "why=\"this kernel has no Landlock, or an old one\"");
+	return cage_calls_limit_master();
+}
+
 /* Cached handles want many descriptors; fewer is slower, not wrong. */
 static void raise_descriptor_limit(void)
 {
@@ -75,6 +88,11 @@ static int run_master(struct config *c, const struct node *node, const struct ta
 	};
 	const struct master_self self = { program, node, before };
 
+	/* Workers may use what is there when they begin. */
+	const char *folder = store_folder(&c->sync.store);
+
+	if (folder != NULL && file_make_dirs(folder, 0700) < 0)
+		return -1;
 	if (takeover_program(program, sizeof program) < 0)
 		return -1;
 	c->sync.node = node->id;
@@ -188,6 +206,21 @@ static int read_keys(const struct config *c, struct jwks **out)
 	return -1;
 }
 
+/* For the same reason. */
+static int read_migrations(const struct config *c, struct migrations **out)
+{
+	char why[MIGRATIONS_WHY_MAX];
+
+	*out = NULL;
+	if (c->migrations == NULL)
+		return 0;
+	*out = migrations_read(c->migrations, why);
+	if (*out != NULL)
+		return 0;
+	log_error("migrations.refused", "why=\"%s\"", why);
+	return -1;
+}
+
 static int run(struct config *c, enum serve_mode mode, int fd)
 {
 	if (geteuid() == 0 && mode == SERVE_AFRESH)
@@ -205,13 +238,18 @@ static int run(struct config *c, enum serve_mode mode, int fd)
 
 static int serve(struct config *c, enum serve_mode mode, int fd)
 {
-	struct jwks *keys;
+	struct migrations *migrations = NULL;
+	struct jwks *keys = NULL;
+	int result = -1;
 
 	raise_descriptor_limit();
-	if (give_up_rights() < 0 || read_keys(c, &keys) < 0)
-		return -1;
-	c->server.jwt.keys = keys;
-	int result = run(c, mode, fd);
+	if (give_up_rights() == 0 && enter_cage(mode) == 0 && read_keys(c, &keys) == 0 &&
+	    read_migrations(c, &migrations) == 0) {
+		c->server.jwt.keys = keys;
+		c->server.migrations = migrations;
+		result = run(c, mode, fd);
+	}
+	migrations_free(migrations);
 	jwks_free(keys);
 	return result;
 }

@@ -182,6 +182,7 @@ static struct server_config make_server(const struct config *c, const struct set
 			.leeway_s = set[VARIABLE_JWT_LEEWAY_S].number,
 		},
 		.limits = {
+			.has_migrations = c->migrations != NULL,
 			.max_db_bytes = set[VARIABLE_MAX_DB_BYTES].number,
 			.max_result_bytes = set[VARIABLE_MAX_RESULT_BYTES].number,
 			.statement_ms = set[VARIABLE_STATEMENT_TIMEOUT_MS].number,
@@ -238,6 +239,7 @@ static void hand_over(struct setting set[static VARIABLE_COUNT], struct config *
 	out->jwt_key_files = taken(&set[VARIABLE_JWT_KEY_FILE]);
 	out->jwt_audience = taken(&set[VARIABLE_JWT_AUDIENCE]);
 	out->jwt_issuer = taken(&set[VARIABLE_JWT_ISSUER]);
+	out->migrations = taken(&set[VARIABLE_MIGRATIONS]);
 	out->log = (enum log_level)set[VARIABLE_LOG].number;
 	out->pool = (struct pool_config){
 		.socket = out->socket,
@@ -284,6 +286,7 @@ void config_release(struct config *c)
 	free(c->jwt_key_files);
 	free(c->jwt_audience);
 	free(c->jwt_issuer);
+	free(c->migrations);
 	free(c->sync.store.url);
 	free(c->sync.store.endpoint);
 	free(c->sync.store.region);

@@ -25,6 +25,7 @@ struct config {
 	char *jwt_key_files; /* with ':' between them */
 	char *jwt_audience;
 	char *jwt_issuer;
+	char *migrations; /* a folder; NULL: none.  server.migrations: see db/migrations.h */
 
 	enum log_level log;
 	struct pool_config pool;

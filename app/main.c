@@ -11,6 +11,8 @@ static const struct command commands[] = {
 	{ "status", cmd_status, "[--json] [USER]", "the running pool and its users, worst first" },
 	{ "push", cmd_push, "[USER | --all] [--wait S]",
 	  "what is not in the store yet, now; status 0 when all of it is" },
+	{ "migrate", cmd_migrate, "[USER | --all]",
+	  "bring databases to the version of HOLDFAST_MIGRATIONS, and push them" },
 	{ "restore", cmd_restore, "USER -o FILE [--txid N | --at TIME] [--store URL]",
 	  "a user's database from the store, the latest or an earlier state" },
 	{ "verify", cmd_verify, "[USER | --all]",

@@ -145,3 +145,28 @@ void users_release(struct users *u)
 	free(u->ids);
 	*u = (struct users){ NULL, 0, 0 };
 }
+
+/* The table needs no name once it is there, and so leaves nothing behind. */
+struct table *users_table(const struct users *u)
+{
+	const char *base = getenv("TMPDIR");
+	char dir[PATH_MAX], path[PATH_MAX + 8];
+
+	if (snprintf(dir, sizeof dir, "%s/holdfast-table.XXXXXX", base ? base : "/tmp") >=
+		    (int)sizeof dir ||
+	    mkdtemp(dir) == NULL) {
+		(void)fprintf(stderr, "holdfast: cannot make a folder in '%s': %s\n",
+			      base ? base : "/tmp", strerror(errno));
+		return NULL;
+	}
+	(void)snprintf(path, sizeof path, "%s/table", dir);
+	struct table *t = table_create(path, (uint32_t)u->count);
+	(void)unlink(path);
+	(void)rmdir(dir);
+	if (t == NULL)
+		return NULL;
+	table_worker_born(t, 0, (uint32_t)getpid());
+	/* Only the users that were asked for. */
+	table_sweep_done(t);
+	return t;
+}

@@ -9,6 +9,7 @@
 #ifndef USERS_H
 #define USERS_H
 
+#include "state/table.h"
 #include "state/user.h"
 
 #include <stdbool.h>
@@ -35,5 +36,11 @@ struct users {
 /* -1: already said on stderr. */
 int users_find(const char *data, const struct users_wanted *wanted, struct users *out);
 void users_release(struct users *u);
+
+/*
+ * A table of their own, for a command that works with a worker's engine; in it, this
+ * process is worker 0.  NULL: already said.
+ */
+struct table *users_table(const struct users *u);
 
 #endif

@@ -241,6 +241,13 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.choices = conflict_choices,
 		.meaning = "which history wins when the store holds another",
 	},
+	[VARIABLE_MIGRATIONS] = {
+		.name = "HOLDFAST_MIGRATIONS",
+		.kind = KIND_PATH,
+		.shown = "default none",
+		.meaning = "a folder of numbered SQL files that every user's database is "
+			   "brought to",
+	},
 	[VARIABLE_MAX_DB_BYTES] = {
 		.name = "HOLDFAST_MAX_DB_BYTES",
 		.kind = KIND_BYTES,

@@ -106,6 +106,8 @@ static int judge_pragma(struct sandbox *s, const char *name, const char *arg, co
 {
 	if (arg != NULL && is_temp(database))
 		s->seen |= SANDBOX_TEMP;
+	if (arg != NULL && s->limits.has_migrations && strcmp(name, "user_version") == 0)
+		return deny(s, "setting PRAGMA ", name);
 	return judge_pragma_of(s, rules_pragma(name), name, arg);
 }
 
@@ -197,11 +199,13 @@ static int judge(struct sandbox *s, int action, const char *a, const char *b, co
 	case SQLITE_ALTER_TABLE:
 		note_schema(s, a);
 		return SQLITE_OK;
+	case SQLITE_TRANSACTION:
+		s->seen |= SANDBOX_TRANSACTION;
+		return SQLITE_OK;
 	case SQLITE_READ:
 	case SQLITE_RECURSIVE:
 	case SQLITE_SAVEPOINT:
 	case SQLITE_SELECT:
-	case SQLITE_TRANSACTION:
 		return SQLITE_OK;
 	default:
 		return deny(s, "", "an action unknown to the sandbox");
@@ -363,7 +367,7 @@ void sandbox_free(struct sandbox *s)
 	free(s);
 }
 
-static int run_trusted(struct sandbox *s, const char *sql)
+int sandbox_run_own(struct sandbox *s, const char *sql)
 {
 	s->trusted = true;
 	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
@@ -375,7 +379,7 @@ void sandbox_allow_writes(struct sandbox *s, bool writes)
 {
 	if (s->writes == writes)
 		return;
-	int rc = run_trusted(s, writes ? "PRAGMA query_only=0" : "PRAGMA query_only=1");
+	int rc = sandbox_run_own(s, writes ? "PRAGMA query_only=0" : "PRAGMA query_only=1");
 	assert(rc == SQLITE_OK);
 	(void)rc;
 	s->writes = writes;
@@ -402,7 +406,7 @@ void sandbox_end_request(struct sandbox *s)
 {
 	s->request_until = 0;
 	s->statement_until = 0;
-	if (sandbox_in_transaction(s) && run_trusted(s, "ROLLBACK") != SQLITE_OK) {
+	if (sandbox_in_transaction(s) && sandbox_run_own(s, "ROLLBACK") != SQLITE_OK) {
 		log_error("db.rollback_failed", "code=%d", sqlite3_extended_errcode(s->db));
 		s->tainted = true;
 	}
@@ -526,7 +530,7 @@ void sandbox_end_statement(struct sandbox *s)
 {
 	if (!keeps_snapshot(s))
 		return;
-	if (run_trusted(s, "BEGIN; ROLLBACK") != SQLITE_OK || keeps_snapshot(s))
+	if (sandbox_run_own(s, "BEGIN; ROLLBACK") != SQLITE_OK || keeps_snapshot(s))
 		s->tainted = true;
 }
 

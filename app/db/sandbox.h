@@ -66,7 +66,7 @@ enum sandbox_lock sandbox_lock(const struct sandbox *s);
 void sandbox_allow_writes(struct sandbox *s, bool writes);
 
 /*
- * The rest is for stmt.c and sql_error.c.
+ * The rest is for stmt.c, migrations.c and sql_error.c.
  *
  * Some PRAGMAs act while they are prepared.  Therefore a setting is ignored
  * while preparing, and only seen, unless it is prepared between
@@ -78,9 +78,12 @@ enum sandbox_seen {
 	SANDBOX_ROWS = 1 << 2, /* INSERT, UPDATE or DELETE of the user's rows */
 	SANDBOX_SCHEMA = 1 << 3, /* CREATE, DROP, ALTER ... */
 	SANDBOX_WRITE = 1 << 4, /* writes, whatever sqlite3_stmt_readonly() says */
+	SANDBOX_TRANSACTION = 1 << 5, /* BEGIN, COMMIT, ROLLBACK */
 };
 
 struct sqlite3 *sandbox_sqlite(struct sandbox *s);
+/* SQL that is no user's, for which nothing is forbidden.  SQLite's result. */
+int sandbox_run_own(struct sandbox *s, const char *sql);
 bool sandbox_writes(const struct sandbox *s);
 void sandbox_taint(struct sandbox *s);
 

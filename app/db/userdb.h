@@ -25,6 +25,7 @@ struct userdb_limits {
 	int64_t statement_ms; /* one statement */
 	int64_t lock_wait_ms; /* a writer waiting its turn */
 	int max_sql_bytes;
+	bool has_migrations; /* user_version is theirs: see db/migrations.h */
 };
 
 enum userdb_role {

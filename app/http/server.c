@@ -159,6 +159,7 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->service.sync = sync;
 	s->service.batons = place->batons;
 	s->service.data = c->data;
+	s->service.migrations = c->migrations;
 	s->service.retry_wait_ms = c->retry_wait_ms;
 	s->service.lock_wait_ms = c->limits.lock_wait_ms;
 	s->service.max_running = c->max_running;

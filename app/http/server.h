@@ -36,6 +36,7 @@ struct server_config {
 	enum auth_mode auth;
 	struct jwt_rules jwt; /* AUTH_JWT; the keys stay the caller's */
 	struct userdb_limits limits;
+	const struct migrations *migrations; /* the caller's; NULL: none */
 	int64_t max_body_bytes;
 	int64_t retry_wait_ms;
 	unsigned max_open; /* databases open in the request thread */

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/log.h"
+#include "db/migrations.h"
 #include "db/sandbox.h"
 #include "http/hrana.h"
 #include "state/slot.h"
@@ -259,6 +261,63 @@ static void set_patience(struct job *j)
 	userdb_set_patience(j->db, wait_ms, stream_has_lock, j);
 }
 
+static void forget_patience(struct job *j)
+{
+	userdb_set_patience(j->db, LOCK_PATIENCE_MS, NULL, NULL);
+}
+
+static void count_commit(const struct job *j)
+{
+	sync_commit(j->s->sync, j->x->slot, userdb_wal_bytes(j->db));
+}
+
+static enum served refuse_unmigrated(const struct job *j, const struct migrations_outcome *m)
+{
+	log_error("migration.failed", "user=%s version=%u number=%u code=%s error=\"%s\"",
+		  j->x->user.text, m->from, m->failed, m->error.code, m->error.message);
+	exchange_error(j->x, HTTP_INTERNAL_ERROR, "MIGRATION_FAILED",
+		       "migration %u failed and was undone: the database is at version %u",
+		       m->failed, m->from);
+	return SERVE_DONE;
+}
+
+/*
+ * Whatever a request is, it meets the schema that its application was made for.
+ * Not in a conflict: what is written then may have to be given up.
+ */
+static bool is_migrated(struct job *j, struct account *account, enum served *served)
+{
+	const struct migrations *all = j->s->migrations;
+	struct migrations_outcome outcome;
+	struct slot_view v;
+
+	slot_read(j->x->slot, &v);
+	if (account->migrated || all == NULL || v.conflict)
+		return true;
+	set_patience(j);
+	enum migrations_result result = migrations_run(all, j->db, &outcome);
+	forget_patience(j);
+	switch (result) {
+	case MIGRATIONS_DONE:
+		log_info("migration.done", "user=%s from=%u to=%u", j->x->user.text, outcome.from,
+			 outcome.to);
+		count_commit(j);
+		sync_look(j->s->sync, j->x->slot);
+		break;
+	case MIGRATIONS_CURRENT:
+		break;
+	case MIGRATIONS_BUSY:
+		*served = is_late(j) ? unavailable(j->x, "BUSY", 0, "the database is locked")
+				     : wait_for_lock(j);
+		return false;
+	case MIGRATIONS_FAILED:
+		*served = refuse_unmigrated(j, &outcome);
+		return false;
+	}
+	account->migrated = true;
+	return true;
+}
+
 static enum hrana_left run(struct job *j, struct hrana_store *store)
 {
 	const struct hrana_place place = {
@@ -272,11 +331,11 @@ static enum hrana_left run(struct job *j, struct hrana_store *store)
 	set_patience(j);
 	FAULT("request.before_commit");
 	enum hrana_left left = hrana_run(j->hrana, j->x, &place);
-	userdb_set_patience(j->db, LOCK_PATIENCE_MS, NULL, NULL);
+	forget_patience(j);
 	if (userdb_commits(j->db) == before)
 		return left;
 	FAULT("request.after_commit");
-	sync_commit(j->s->sync, j->x->slot, userdb_wal_bytes(j->db));
+	count_commit(j);
 	j->x->committed = true;
 	return left;
 }
@@ -375,7 +434,9 @@ static enum served on_new_stream(struct service *s, struct exchange *x, struct h
 		return wait_a_moment(s, x);
 	}
 	j.db = account->db;
-	if (waits_for_retry(&j))
+	if (!is_migrated(&j, account, &served))
+		;
+	else if (waits_for_retry(&j))
 		served = SERVE_PARK;
 	else if (is_refused_for_conflict(&j))
 		served = SERVE_DONE;

@@ -23,6 +23,7 @@ struct service {
 	struct turns *turns;
 	const struct baton_key *batons;
 	const char *data; /* the data directory */
+	const struct migrations *migrations; /* NULL: none */
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
 	unsigned max_running; /* requests of one user, each in a worker of its own */

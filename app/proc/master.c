@@ -25,6 +25,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "proc/cage_files.h"
 #include "proc/listener.h"
 #include "proc/notify.h"
 #include "proc/pool.h"
@@ -66,6 +67,7 @@ struct master {
 	struct trial trial;
 	struct takeover takeover; /* only while it is made */
 	int signals;
+	int watch; /* of the files that workers may read */
 	int ready[2]; /* pipe of struct worker_message */
 	bool stopping;
 	bool reload_wanted; /* since the latest trial began */
@@ -200,6 +202,8 @@ static int set_up(struct master *m)
 	m->listeners = alloc_zeroed(c->nsockets, sizeof *m->listeners);
 	for (unsigned i = 0; i < c->nsockets; i++)
 		m->listeners[i] = -1;
+	/* Without it somebody has to say HUP when /etc/resolv.conf is another file. */
+	m->watch = cage_files_watch();
 	if (open_signals(m) < 0)
 		return -1;
 	return m->self->before != NULL ? take_over(m, m->self->before) : start_afresh(m);
@@ -220,6 +224,7 @@ static void tear_down(struct master *m)
 	close_open(m->ready[0]);
 	close_open(m->ready[1]);
 	close_open(m->signals);
+	close_open(m->watch);
 	close_open(m->trial.file);
 	free(m->listeners);
 	pool_free(m->pool);
@@ -246,6 +251,7 @@ static _Noreturn void become_worker(struct master *m, unsigned number, pid_t mas
 	};
 
 	close(m->signals);
+	close(m->watch);
 	close(m->ready[0]);
 	close_open(m->trial.file);
 	for (unsigned i = 0; i < m->config->nsockets; i++) {
@@ -500,6 +506,16 @@ static void hear_workers(struct master *m)
 		pool_ready(m->pool, message.number, (pid_t)message.pid);
 }
 
+/* What they can do is decided at their start. */
+static void hear_of_files(struct master *m)
+{
+	if (!cage_files_replaced(m->watch) || m->stopping || m->emptying)
+		return;
+	log_info("master.files_replaced",
+		 "why=\"workers can read the new ones only from their start\"");
+	pool_reload(m->pool);
+}
+
 static bool is_reloading(const struct master *m)
 {
 	return m->reload_wanted || m->trial.pid != 0 || m->trial.passed || m->emptying ||
@@ -539,9 +555,11 @@ static int wait_for_event(const struct master *m, int64_t wait_ms)
 	struct pollfd fds[] = {
 		{ .fd = m->signals, .events = POLLIN },
 		{ .fd = m->ready[0], .events = POLLIN },
+		{ .fd = m->watch, .events = POLLIN },
 	};
 
-	if (poll(fds, 2, wait_ms > INT_MAX ? INT_MAX : (int)wait_ms) < 0 && errno != EINTR)
+	if (poll(fds, sizeof fds / sizeof fds[0], wait_ms > INT_MAX ? INT_MAX : (int)wait_ms) < 0 &&
+	    errno != EINTR)
 		return failed("poll");
 	return 0;
 }
@@ -561,6 +579,7 @@ static int supervise(struct master *m)
 			return -1;
 		hear_workers(m);
 		hear_signals(m);
+		hear_of_files(m);
 		reap(m);
 		if (m->emptying && !m->stopping && pool_alive(m->pool) == 0)
 			begin_anew(m);
@@ -576,6 +595,7 @@ int master_run(const struct pool_config *c, const struct worker_config *worker,
 		.worker = worker,
 		.self = self,
 		.signals = -1,
+		.watch = -1,
 		.ready = { -1, -1 },
 		.trial = { .file = -1 },
 	};

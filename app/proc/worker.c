@@ -8,6 +8,8 @@
 #include "proc/worker.h"
 
 #include "base/clock.h"
+#include "proc/cage_calls.h"
+#include "proc/cage_files.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -112,6 +114,18 @@ static void serve(const struct worker_config *c, const struct worker_birth *b, s
 		poll(NULL, 0, LOOK_AGAIN_MS);
 }
 
+/* Before there is a second thread, which would be left out of it. */
+static int enter_cage(const struct worker_config *c, const struct worker_birth *b)
+{
+	const struct cage_places places = {
+		.data = c->sync->data,
+		.store = store_folder(&c->sync->store),
+		.table = table_fd(b->table),
+	};
+
+	return cage_files_limit(&places) < 0 ? -1 : cage_calls_limit_worker();
+}
+
 enum worker_exit worker_main(const struct worker_config *c, const struct worker_birth *b)
 {
 	enum worker_exit result = WORKER_NO_SETUP;
@@ -119,7 +133,7 @@ enum worker_exit worker_main(const struct worker_config *c, const struct worker_
 
 	log_init(c->log, "worker");
 	init_signals();
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || is_orphan(b))
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || is_orphan(b) || enter_cage(c, b) < 0)
 		return WORKER_NO_SETUP;
 
 	struct sync *sync = sync_start(b->table, b->place.worker, c->sync);

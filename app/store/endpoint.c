@@ -28,20 +28,20 @@ static bool url_has(CURLU *url, CURLUPart part)
 	return has;
 }
 
-/* For a header: NULL when it holds anything but printable ASCII. */
+/* For a header.  NULL when it holds what no name and no address does, such as an escape. */
 static char *lower_host(const char *host)
 {
+	static const char host_chars[] = "abcdefghijklmnopqrstuvwxyz0123456789-._:[]";
 	char *lower = alloc_string(host);
 
 	for (char *p = lower; *p != '\0'; p++) {
-		if (*p <= ' ' || *p >= 0x7f) {
-			free(lower);
-			return NULL;
-		}
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p + 'a' - 'A');
 	}
-	return lower;
+	if (strspn(lower, host_chars) == strlen(lower))
+		return lower;
+	free(lower);
+	return NULL;
 }
 
 static void set(struct endpoint *e, const char *scheme, const char *host, const char *port,

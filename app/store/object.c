@@ -27,6 +27,7 @@ const char *const object_error_name[ERROR_COUNT] = {
 	[ERROR_BUSY] = "busy",
 	[ERROR_CONFLICT] = "conflict",
 	[ERROR_MISSING] = "missing",
+	[ERROR_CERTIFICATE] = "certificate",
 };
 
 const char *const object_verb_name[] = {
@@ -108,12 +109,18 @@ static struct store *new_s3(const struct store_config *c, char *why, size_t why_
 	return s3_new(c, bucket, prefix, why, why_size);
 }
 
+const char *store_folder(const struct store_config *c)
+{
+	if (c->url == NULL || strncmp(c->url, "file:", 5) != 0)
+		return NULL;
+	const char *path = c->url + strlen("file:");
+	return strncmp(path, "///", 3) == 0 ? path + 2 : path;
+}
+
 static struct store *new_dir(const struct store_config *c, char *why, size_t why_size)
 {
-	const char *path = c->url + strlen("file:");
+	const char *path = store_folder(c);
 
-	if (strncmp(path, "///", 3) == 0)
-		path += 2;
 	if (path[0] != '/' || path[1] == '/' || path[1] == '\0')
 		return refuse(why, why_size,
 			      "a folder as store is written file:/path, with an absolute path");
@@ -126,7 +133,7 @@ struct store *store_new(const struct store_config *c, char *why, size_t why_size
 		return refuse(why, why_size, "no store is named");
 	if (strncmp(c->url, "s3://", 5) == 0)
 		return new_s3(c, why, why_size);
-	if (strncmp(c->url, "file:", 5) == 0)
+	if (store_folder(c) != NULL)
 		return new_dir(c, why, why_size);
 	return refuse(why, why_size, "the store must be s3://bucket/prefix or file:/path");
 }

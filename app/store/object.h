@@ -39,7 +39,7 @@ enum object_result {
 /* Stable reason codes, shown to users and operators; OBJECT_ERROR_NAME has their text. */
 enum object_error {
 	ERROR_NONE,
-	ERROR_CONNECT, /* "connect": refused, unreachable, no address, TLS */
+	ERROR_CONNECT, /* "connect": refused, unreachable, no address, no TLS */
 	ERROR_TIMEOUT, /* "timeout": silent or too slow */
 	ERROR_BROKEN, /* "broken": connection lost in the middle, not HTTP */
 	ERROR_THROTTLED, /* "throttled": 429, 503 */
@@ -52,6 +52,7 @@ enum object_error {
 	ERROR_BUSY, /* "busy": no transfer was free in time */
 	ERROR_CONFLICT, /* "conflict": somebody else's history */
 	ERROR_MISSING, /* "missing": objects that were there are gone */
+	ERROR_CERTIFICATE, /* "certificate": TLS says that this is not the store */
 	ERROR_COUNT
 };
 extern const char *const object_error_name[ERROR_COUNT];
@@ -112,6 +113,9 @@ struct store_config {
 };
 
 struct store;
+
+/* Where a store in file: keeps its objects; NULL for others. */
+const char *store_folder(const struct store_config *c);
 
 /* NULL with a sentence in `why` when the configuration cannot work. */
 struct store *store_new(const struct store_config *c, char *why, size_t why_size);

@@ -52,9 +52,9 @@ static struct outcome without_answer(const struct outcome_facts *f)
 {
 	static const enum object_error error_of_end[] = {
 		[END_WHOLE] = ERROR_BROKEN, /* complete, and yet no status */
-		[END_CONNECT] = ERROR_CONNECT, [END_TIMEOUT] = ERROR_TIMEOUT,
-		[END_BROKEN] = ERROR_BROKEN,   [END_DISK] = ERROR_DISK,
-		[END_DAMAGED] = ERROR_DAMAGED,
+		[END_CONNECT] = ERROR_CONNECT, [END_CERTIFICATE] = ERROR_CERTIFICATE,
+		[END_TIMEOUT] = ERROR_TIMEOUT, [END_BROKEN] = ERROR_BROKEN,
+		[END_DISK] = ERROR_DISK,       [END_DAMAGED] = ERROR_DAMAGED,
 	};
 
 	return outcome(f->begun ? OBJECT_UNKNOWN : OBJECT_TRY_LATER, error_of_end[f->end]);

@@ -279,10 +279,13 @@ static void complain(const struct job *j, struct outcome o, const char *code)
 		 object_error_name[o.error], untold);
 }
 
+/* A date that has passed asks for nothing. */
 static int64_t retry_after_ms(const struct transfer *t)
 {
 	int64_t seconds = transfer_retry_after_s(t);
 
+	if (seconds < 0)
+		return 0;
 	return 1000 * (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S);
 }
 

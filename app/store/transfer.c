@@ -7,6 +7,10 @@
  * because of the first copy.  With a fresh connection, too, a failure to
  * connect means that nothing was sent.
  *
+ * libcurl takes an answer whose first line begins with "HTTP/" and makes no sense
+ * for a 200, which would mean that an object is stored.  So that line is read
+ * here, too.
+ *
  * libcurl limits how long a connection may take to be made; after that a
  * transfer may take any time as long as bytes move.  libcurl does not see bytes
  * leave the kernel, so an upload whose last part lies in the socket's send
@@ -27,6 +31,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -60,6 +65,7 @@ struct transfer {
 	uint64_t nsent; /* bytes of the body */
 	bool begun; /* a byte of the request may have left */
 	bool stopped; /* a callback ended it, as `end` says */
+	bool garbled; /* the answer has no status */
 	enum transfer_end end;
 	CURLcode code;
 	int64_t moved_at_ms; /* when `moved` or `queued` last changed */
@@ -74,6 +80,8 @@ int transfer_status(const struct transfer *t)
 {
 	long status = 0;
 
+	if (t->garbled)
+		return 0;
 	/* 100 is what libcurl tells when there was an interim answer only. */
 	if (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status < 200)
 		return 0;
@@ -188,6 +196,39 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *user)
 	return CURL_WRITEFUNC_ERROR;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* HTTP/1.1 200, and what else is said of it. */
+static bool is_status_line(const char *line, size_t len)
+{
+	static const char version[] = "HTTP/1.";
+	const char *rest = line + strlen(version);
+
+	return len > strlen("HTTP/1.1 200") && memcmp(line, version, strlen(version)) == 0 &&
+	       (rest[0] == '0' || rest[0] == '1') && rest[1] == ' ' && is_digit(rest[2]) &&
+	       is_digit(rest[3]) && is_digit(rest[4]) &&
+	       (rest[5] == ' ' || rest[5] == '\r' || rest[5] == '\n');
+}
+
+/* Called with whole lines, those of interim answers among them. */
+static size_t on_header(char *line, size_t size, size_t count, void *user)
+{
+	static const char protocol[] = "HTTP/";
+	struct transfer *t = user;
+	size_t len = size * count;
+
+	if (len < strlen(protocol) || strncasecmp(line, protocol, strlen(protocol)) != 0 ||
+	    is_status_line(line, len))
+		return len;
+	t->garbled = true;
+	t->stopped = true;
+	t->end = END_BROKEN;
+	return CURL_WRITEFUNC_ERROR;
+}
+
 static void add_line(struct transfer *t, const char *line)
 {
 	struct curl_slist *longer = curl_slist_append(t->headers, line);
@@ -206,8 +247,9 @@ void transfer_add_header(struct transfer *t, const char *name, const char *value
 }
 
 /*
- * The certificate is always verified, which is libcurl's default.  A proxy from
- * the environment would answer in the name of the server: none.
+ * The certificate and its name are always verified, which is libcurl's default,
+ * said all the same.  A proxy from the environment would answer in the name of the
+ * server: none.
  */
 static void set_common(struct transfer *t)
 {
@@ -226,12 +268,19 @@ static void set_common(struct transfer *t)
 	curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S);
 	curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME,
 			 (long)(1 + ts->silence_ms * SLOW_SILENCES / 1000));
-	if (ts->ca_file != NULL)
+	curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (ts->ca_file != NULL) {
 		curl_easy_setopt(t->easy, CURLOPT_CAINFO, ts->ca_file);
+		curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
+	}
 	/* A name server that is silent holds up its thread, not this one. */
 	curl_easy_setopt(t->easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_connected);
 	curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
+	curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
 }
@@ -395,6 +444,8 @@ static enum transfer_end end_of(const struct transfer *t)
 		return END_WHOLE;
 	if (t->code == CURLE_OPERATION_TIMEDOUT)
 		return END_TIMEOUT;
+	if (t->code == CURLE_PEER_FAILED_VERIFICATION)
+		return END_CERTIFICATE;
 	if (!t->begun || t->code == CURLE_COULDNT_CONNECT || t->code == CURLE_COULDNT_RESOLVE_HOST)
 		return END_CONNECT;
 	return END_BROKEN;

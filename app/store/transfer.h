@@ -26,6 +26,7 @@ struct transfer;
 enum transfer_end {
 	END_WHOLE, /* a complete answer */
 	END_CONNECT, /* no address, no connection, no TLS */
+	END_CERTIFICATE, /* whoever answers cannot show that it is the server */
 	END_TIMEOUT,
 	END_BROKEN, /* lost in the middle, or not HTTP */
 	END_DISK, /* our body could not be read, or the answer not kept */
@@ -42,7 +43,7 @@ struct transfer_events {
 /*
  * Both times are above 0: for a connection, and with no byte moving in either
  * direction.  Certificates are verified against the system's authorities, or
- * against those in the file that the environment variable SSL_CERT_FILE names.
+ * only against those in the file that the environment variable SSL_CERT_FILE names.
  * Where SIGPIPE would end the process it is ignored from now on: OpenSSL writes
  * to sockets without asking for EPIPE.
  */

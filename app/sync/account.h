@@ -31,6 +31,7 @@ struct account {
 	struct slot *slot;
 	int lock;
 	struct userdb *db;
+	bool migrated; /* for who runs a user's SQL; false at the start */
 };
 
 struct accounts_config {

@@ -17,6 +17,9 @@ enum {
 	PAGES_BETWEEN_LOOKS = 16, /* at the clock */
 };
 
+static const uint64_t largest_of_ours = (uint64_t)5 << 30;
+static const char growth_is_missing[] = "pages are missing where the database grows";
+
 struct fetch {
 	struct object_request request;
 	struct apply *apply;
@@ -41,7 +44,8 @@ struct apply {
 	struct task task; /* writes the object that is decoded */
 	struct spill_cursor cursor;
 	struct ltx_decoder *decoder; /* NULL: between two objects */
-	uint32_t npages; /* of the present object */
+	/* The page that the database grows by next; 0: nobody knows how large it was. */
+	uint64_t next_new;
 	uint8_t *pages; /* a bit for each page that was in an object */
 	size_t pages_len;
 };
@@ -124,22 +128,57 @@ static bool fits(const struct apply *a, const struct ltx_header *h)
 	return h->min_txid == link->min_txid && h->max_txid == link->max_txid;
 }
 
-/* Somebody has given the database another page size, and only all of it says how it is now. */
+/* Somebody has given the database another page size: all of its pages are new. */
 static bool changes_page_size(const struct apply *a, const struct ltx_header *h)
 {
 	return a->outcome.page_size != 0 && a->outcome.page_size != h->page_size;
 }
 
-static bool is_every_page(const struct ltx_header *h, uint32_t npages)
+/*
+ * Only the first object of a merge is applied to a database of unknown size.
+ * It is one of ours, so a single object could hold all of it.
+ */
+static bool is_too_large(const struct apply *a, const struct ltx_header *h)
 {
-	return npages + (h->commit >= ltx_lock_page(h->page_size) ? 1 : 0) == h->commit;
+	return a->next_new == 0 && (uint64_t)h->commit * h->page_size > largest_of_ours;
+}
+
+static uint64_t new_page_from(uint64_t pgno, const struct ltx_header *h)
+{
+	return pgno == ltx_lock_page(h->page_size) ? pgno + 1 : pgno;
+}
+
+static uint64_t first_new_page(const struct apply *a, const struct ltx_header *h)
+{
+	if (a->napplied == 0 && !ltx_is_snapshot(h))
+		return 0;
+	return new_page_from(changes_page_size(a, h) ? 1 : (uint64_t)a->outcome.npages + 1, h);
+}
+
+/*
+ * What the database grows by is all there, page by page.  So neither the file
+ * nor what we know of its pages gets larger than what came, and no page is
+ * zeros because nobody has sent it.
+ */
+static bool note_growth(struct apply *a, uint32_t pgno)
+{
+	if (a->next_new == 0 || pgno < a->next_new)
+		return true;
+	if (pgno != a->next_new)
+		return false;
+	a->next_new = new_page_from(a->next_new + 1, ltx_decoder_header(a->decoder));
+	return true;
 }
 
 static bool write_slice(void *owner);
 
 static void begin_object(struct apply *a, const struct ltx_header *h)
 {
-	a->npages = 0;
+	a->next_new = first_new_page(a, h);
+	if (is_too_large(a, h)) {
+		damaged(a, "a database larger than any object");
+		return;
+	}
 	if (changes_page_size(a, h) && a->pages != NULL)
 		memset(a->pages, 0, a->pages_len);
 	tasks_add(a->tasks, &a->task, write_slice, a);
@@ -224,8 +263,8 @@ static void finish_object(struct apply *a)
 	const struct ltx_header *h = ltx_decoder_header(a->decoder);
 	struct fetch *f = present_fetch(a);
 
-	if (changes_page_size(a, h) && !is_every_page(h, a->npages)) {
-		damaged(a, "other pages than those of the object before");
+	if (a->next_new != 0 && a->next_new <= h->commit) {
+		damaged(a, growth_is_missing);
 		return;
 	}
 	/* Cuts off what a shrunken database no longer has. */
@@ -261,7 +300,10 @@ static bool write_slice(void *owner)
 	for (unsigned n = 1; n % PAGES_BETWEEN_LOOKS != 0 || clock_mono_ms() < until; n++) {
 		switch (ltx_decode_page(a->decoder, &pgno, &page)) {
 		case LTX_PAGE:
-			a->npages++;
+			if (!note_growth(a, pgno)) {
+				damaged(a, growth_is_missing);
+				return false;
+			}
 			note_page(a, pgno);
 			if (file_write_all(a->fd, page, page_size,
 					   (uint64_t)(pgno - 1) * page_size) == 0)

@@ -40,6 +40,7 @@ static bool is_about_the_store(enum object_error error)
 {
 	switch (error) {
 	case ERROR_CONNECT:
+	case ERROR_CERTIFICATE:
 	case ERROR_TIMEOUT:
 	case ERROR_BROKEN:
 	case ERROR_THROTTLED:

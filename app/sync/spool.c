@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { NUMBER_DIGITS = 16 };
+
 static int failed(const char *call, const char *path)
 {
 	log_error("spool.failed", "call=%s path=%s error=\"%s\"", call, path, strerror(errno));
@@ -77,14 +79,15 @@ struct spill *spool_open(const char *dir, uint64_t number)
 	return path_of(dir, number, ".ltx", path) < 0 ? NULL : spill_open(path);
 }
 
+/* Exactly the name that spool_open() would use: strtoull() takes signs and blanks, too. */
 static bool is_kept(const char *name, uint64_t first, uint64_t last)
 {
-	char *end;
-	uint64_t number = strtoull(name, &end, 16);
+	size_t digits = strspn(name, "0123456789abcdef");
 
-	if (end != name + 16 || strcmp(end, ".ltx") != 0)
+	if (first == 0 || digits != NUMBER_DIGITS || strcmp(name + digits, ".ltx") != 0)
 		return false;
-	return first != 0 && number >= first && number <= last;
+	uint64_t number = strtoull(name, NULL, 16);
+	return number >= first && number <= last;
 }
 
 void spool_keep_only(const char *dir, uint64_t first, uint64_t last)

@@ -165,6 +165,23 @@ test("a conflict is told, with what it means, until it is resolved", async () =>
 	assert.deepEqual(page.complaints, []);
 });
 
+test("an app may import it from Holdfast instead of copying it", async () => {
+	const page = await browser.page(`${app.url}notes.css`);
+	const status = await page.evaluate(async ([url, token]) => {
+		const { Holdfast } = await import(`${url}web/holdfast.js`);
+		const { HoldfastBanner } = await import(`${url}web/holdfast-banner.js`);
+		const holdfast = new Holdfast({ url, token, id: "imported" });
+		const banner = new HoldfastBanner();
+
+		banner.setAttribute("for", "imported");
+		document.body.append(banner);
+		await holdfast.detail();
+		return banner.holdfast === holdfast && holdfast.status;
+	}, [url, token("ida")]);
+	assert.equal(status, "ok");
+	assert.deepEqual(page.complaints, []);
+});
+
 // A banner on a page of its own, with a Holdfast of which the test decides everything.
 async function openAlone(markup) {
 	const page = await browser.page(app.url);

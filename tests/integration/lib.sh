@@ -26,6 +26,7 @@
 #	STORE=file		a folder as the store: no proxy, no faults
 #	WORKERS=n		4 if not set
 #	export HOLDFAST_...	any variable of the program
+#	store_address=url	where the program looks for the store, if not at the proxy
 #	HOLDFAST=path		another binary; from outside, too
 #	KEEP=1			leave $stack behind; from outside, too
 #
@@ -382,7 +383,7 @@ describe_environment() {
 	)
 	if [ -n "$store_endpoint" ]; then
 		environment+=(
-			HOLDFAST_S3_ENDPOINT="http://127.0.0.1:$proxy_port/cdn-cgi/local/r2/s3"
+			HOLDFAST_S3_ENDPOINT="${store_address:-http://127.0.0.1:$proxy_port/cdn-cgi/local/r2/s3}"
 			AWS_ACCESS_KEY_ID=local-key
 			AWS_SECRET_ACCESS_KEY=local+secret/=
 		)

@@ -85,5 +85,6 @@ include_only_in '^<fcgi' '^app/http/fcgi\.[ch]:|^app/http/server\.c:'
 include_only_in '^<yajl/' '^app/base/json_'
 include_only_in '^<expat' '^app/store/xml\.c:'
 include_only_in '^<lz4' '^app/ltx/'
+include_only_in '^<seccomp' '^app/proc/cage_calls\.c:'
 check_banned
 exit "$bad"

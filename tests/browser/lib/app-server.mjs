@@ -1,5 +1,5 @@
 // A server of an app's own, as strict as nginx is with ours: its pages, a copy of
-// app/web, and connections to Holdfast on another origin.
+// app/web, and scripts from and connections to Holdfast on another origin.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname } from "node:path";
@@ -10,11 +10,12 @@ const ours = new URL("../../../app/", import.meta.url);
 // The address of the folder, which lies beside this one; `talksTo` is the other origin's.
 export async function serveApp(folder, talksTo) {
 	const pages = new URL(`../${folder}/`, import.meta.url);
+	const { origin } = new URL(talksTo);
 	const policy = [
 		"default-src 'none'",
-		"script-src 'self'",
+		`script-src 'self' ${origin}`,
 		"style-src 'self'",
-		`connect-src ${new URL(talksTo).origin}`,
+		`connect-src ${origin}`,
 		"base-uri 'none'",
 		"form-action 'none'",
 	].join("; ");

@@ -47,6 +47,8 @@ static void address_that_cannot_be_one_is_refused(void **state)
 		{ "https://b\xc3\xbc"
 		  "cher.example",
 		  "is not an http(s) address" },
+		{ "https://a%2533.example", "is not an http(s) address" },
+		{ "https://a!b.example", "is not an http(s) address" },
 		{ "https://secret@a.example", "without user" },
 		{ "https://u:secret@a.example", "without user" },
 		{ "https://a.example/?x=secret", "without user" },

@@ -85,7 +85,7 @@ static void only_what_concerns_the_store_counts(void **state)
 		{ ERROR_SERVER, true },	   { ERROR_THROTTLED, true }, { ERROR_CREDENTIALS, true },
 		{ ERROR_CLOCK, true },	   { ERROR_CONFIG, true },    { ERROR_NONE, false },
 		{ ERROR_DISK, false },	   { ERROR_DAMAGED, false },  { ERROR_BUSY, false },
-		{ ERROR_CONFLICT, false }, { ERROR_MISSING, false },
+		{ ERROR_CONFLICT, false }, { ERROR_MISSING, false },  { ERROR_CERTIFICATE, true },
 	};
 
 	assert_int_equal(sizeof cases / sizeof *cases, ERROR_COUNT);

@@ -625,6 +625,31 @@ static void page_size_that_changes_with_some_pages_is_damage(void **state)
 	free(m.bytes);
 }
 
+/* Zeros in their place would look like a database. */
+static void growth_without_all_of_its_pages_is_damage(void **state)
+{
+	static const struct {
+		uint32_t npages;
+		bool wanted[PAGES_MAX];
+	} rows[] = {
+		{ 5, { true } },
+		{ 6, { true, [5] = true } },
+		{ 7, { true, [4] = true, [6] = true } },
+		{ 7, { true, [4] = true, [5] = true } },
+	};
+	const struct fixture *f = *state;
+	struct image m = image_new(512);
+
+	push_history(f, 3);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		m.npages = rows[i].npages;
+		struct buf object = encode(&m, 3, 3, rows[i].wanted);
+		expect_damage_of(f, 3, &object, "growth", i);
+		buf_release(&object);
+	}
+	free(m.bytes);
+}
+
 static void file_that_cannot_be_written_is_no_fault_of_the_store(void **state)
 {
 	const struct fixture *f = *state;
@@ -763,6 +788,7 @@ int main(void)
 		test_with_store(object_under_the_name_of_another_is_damage),
 		test_with_store(page_size_that_changes_with_every_page_is_restored),
 		test_with_store(page_size_that_changes_with_some_pages_is_damage),
+		test_with_store(growth_without_all_of_its_pages_is_damage),
 		test_with_store(file_that_cannot_be_written_is_no_fault_of_the_store),
 		test_with_store(restore_freed_under_way_never_calls_back),
 		test_with_store(restore_freed_just_before_its_store_leaves_nothing_behind),
