@@ -111,6 +111,11 @@ test("a server that does not answer is said to be silent, and is found again", a
 	await page.locator(".result.failed").getByText("The server did not answer.").waitFor();
 	await state(page, "unreachable");
 	await page.unroute("**/v1/sync");
+	await page.route("**/v1/sync", (route) =>
+		route.fulfill({ status: 503, json: { code: "BUSY", message: "busy" } }),
+	);
+	await page.locator(".sync-text").getByText("busy. It is asked again").waitFor();
+	await page.unroute("**/v1/sync");
 	await state(page, "ok");
 	assert.deepEqual(page.complaints, []);
 });

@@ -18,7 +18,8 @@ export class ApiError extends Error {
 }
 
 const noAnswer =
-	"The server did not answer. A write that was under way is there as a whole or not at all: look before you send it again.";
+	"The server did not answer. A write that was under way is there as a whole or not at " +
+	"all: look before you send it again.";
 
 const noExport = "This server cannot export a database yet: it has no GET /v1/export.";
 
@@ -84,12 +85,12 @@ export class Api extends EventTarget {
 		}
 	}
 
-	// Statements one after another, each { sql, args? } or its SQL.  The first that fails
-	// ends it, unless `goOn`.  Gives { outcomes, leftOpen }: an outcome is { result },
-	// { error } or {} for what was not reached; leftOpen: a transaction was, and is rolled back.
-	async run(statements, { goOn = false } = {}) {
+	// Statements one after another, each { sql, args? } or its SQL, up to the first that
+	// fails.  Gives { outcomes, leftOpen }: an outcome is { result }, { error } or {} for
+	// what was not reached; leftOpen: a transaction was, and is rolled back.
+	async run(statements) {
 		const steps = statements.map((statement, i) => ({
-			condition: i > 0 && !goOn ? { type: "ok", step: i - 1 } : null,
+			condition: i > 0 ? { type: "ok", step: i - 1 } : null,
 			stmt: typeof statement === "string" ? { sql: statement } : statement,
 		}));
 		const { results } = await this.#json("POST", "/v3/pipeline", {

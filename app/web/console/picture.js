@@ -40,66 +40,54 @@ function link(state, waiting) {
 		parts.push(svg("path", { d: `M${middle - 5} ${y}l3.5 4l6.5 -8`, class: "tick" }));
 	}
 	const top = waiting > 4 ? y - 5.5 : y;
-	for (let i = 0; i < Math.min(waiting, dotsMax); i++)
-		parts.push(
-			svg("circle", {
-				cx: from + 9 + (i % 4) * 11,
-				cy: top + Math.floor(i / 4) * 11,
-				r: 4.5,
-				class: "waiting",
-			}),
-		);
-	if (waiting > 0)
-		parts.push(
-			svg(
-				"text",
-				{ x: from + 4, y: y + 27, class: "wire-text" },
-				`${waiting.toLocaleString("en")} ${waiting === 1 ? "waits" : "wait"}`,
-			),
-		);
+	for (let i = 0; i < Math.min(waiting, dotsMax); i++) {
+		const place = { cx: from + 9 + (i % 4) * 11, cy: top + Math.floor(i / 4) * 11 };
+
+		parts.push(svg("circle", { ...place, r: 4.5, class: "waiting" }));
+	}
+	if (waiting > 0) {
+		const text = `${waiting.toLocaleString("en")} ${waiting === 1 ? "waits" : "wait"}`;
+
+		parts.push(svg("text", { x: from + 4, y: y + 27, class: "wire-text" }, text));
+	}
 	return svg("g", { class: `link ${state}` }, parts);
 }
 
-// `words` is what statusWords() gave.
-export function drawLink(place, watch, words) {
-	const { state } = watch;
-	const local = state?.local_commits ?? 0;
-	const remote = state?.remote_commits ?? 0;
-	const name =
-		state === null
-			? words.title
-			: `${words.title}. This server: ${commits(local)} since it started. The store: ${remote}, up to transaction ${state.remote_txid}.`;
+function linkName({ state }, words) {
+	if (state === null)
+		return words.title;
+	const here = `This server: ${commits(state.local_commits)} since it started.`;
+	const there = `The store: ${state.remote_commits}, up to transaction ${state.remote_txid}.`;
+	return `${words.title}. ${here} ${there}`;
+}
 
-	place.replaceChildren(
-		svg(
-			"svg",
-			{
-				viewBox: "0 0 300 96",
-				class: "link-picture",
-				role: "img",
-				"aria-label": name,
-			},
-			node(
-				2,
-				"This server",
-				local.toLocaleString("en"),
-				local === 1 ? "commit" : "commits",
-			),
-			node(
-				204,
-				"Store",
-				remote.toLocaleString("en"),
-				state ? `transaction ${state.remote_txid}` : "",
-			),
-			link(words.state, state?.pending_commits ?? 0),
-			svg("circle", {
-				cx: wire.from,
-				cy: wire.y,
-				r: 5,
-				class: "moving",
-				opacity: 0,
-			}),
+// `words` is what statusWords() gave.  Drawn anew only when it says something else: what
+// moves in it would begin again.
+export function drawLink(place, watch, words) {
+	const { local_commits: local = 0, remote_commits: remote = 0 } = watch.state ?? {};
+	const name = linkName(watch, words);
+	const says = `${words.state} ${name}`;
+
+	if (place.dataset.says === says)
+		return;
+	place.dataset.says = says;
+	if (place.firstChild === null) {
+		const moving = { cx: wire.from, cy: wire.y, r: 5, class: "moving", opacity: 0 };
+
+		place.append(
+			svg("svg", { viewBox: "0 0 300 96", role: "img" }, svg("g"), svg("circle", moving)),
+		);
+	}
+	place.firstChild.setAttribute("aria-label", name);
+	place.firstChild.firstChild.replaceChildren(
+		node(2, "This server", local.toLocaleString("en"), local === 1 ? "commit" : "commits"),
+		node(
+			204,
+			"Store",
+			remote.toLocaleString("en"),
+			watch.state ? `transaction ${watch.state.remote_txid}` : "",
 		),
+		link(words.state, watch.state?.pending_commits ?? 0),
 	);
 }
 
@@ -144,7 +132,7 @@ export function drawTimeline(place, watch, now) {
 			chart.right - ((now - at) / windowMs) * (chart.right - chart.left),
 		);
 	const recent = watch.events.filter((event) => now - event.at < windowMs);
-	const stored = recent.filter((event) => event.kind === "stored" && event.ms !== null);
+	const stored = recent.filter((event) => event.kind === "stored");
 	const failed = recent.filter((event) => event.kind === "failed");
 	const parts = [];
 

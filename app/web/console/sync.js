@@ -3,7 +3,7 @@
 // hidden.  The server answers it from memory; the store is not asked.
 //
 //	const watch = new SyncWatch(api);
-//	watch.addEventListener("change", ...)	state, events or reachability are new
+//	watch.addEventListener("change", ...)	the state, its events or the trouble are new
 //	watch.start();
 //	watch.wrote();				a run may have committed: look closely
 //	watch.stop();
@@ -33,7 +33,8 @@ export function eventsBetween(before, now, at) {
 		return events;
 	}
 	// Counts start again with the server.
-	if (now.remote_txid > before.remote_txid && now.last_success !== before.last_success) {
+	const pushed = now.last_push_ms !== null && now.last_success !== before.last_success;
+	if (pushed && now.remote_txid > before.remote_txid) {
 		events.push({
 			kind: "stored",
 			at,
@@ -60,7 +61,7 @@ export function eventsBetween(before, now, at) {
 
 export class SyncWatch extends EventTarget {
 	state = null;
-	reachable = true;
+	trouble = null; // why the latest question had no answer: an ApiError
 	stateAt = 0; // when `state` was asked
 	events = []; // oldest first
 	phases = []; // { status, from, to }: what was not ok or on its way, for how long
@@ -105,7 +106,7 @@ export class SyncWatch extends EventTarget {
 		try {
 			this.take(await this.#api.syncState());
 		} catch (error) {
-			this.reachable = error.status === 401;
+			this.trouble = error;
 			this.dispatchEvent(new Event("change"));
 		}
 		this.#looking = null;
@@ -139,7 +140,7 @@ export class SyncWatch extends EventTarget {
 		this.phases = this.phases.filter(({ to }) => to === null || at - to < windowMs);
 		this.state = now;
 		this.stateAt = at;
-		this.reachable = true;
+		this.trouble = null;
 		this.dispatchEvent(new Event("change"));
 	}
 
@@ -147,7 +148,7 @@ export class SyncWatch extends EventTarget {
 		const { status, next_attempt_ms: next } = this.state ?? {};
 
 		this.#eager++;
-		if (!this.reachable)
+		if (this.trouble !== null)
 			return 2000;
 		if (status === "dirty" || this.#eager <= 2)
 			return Math.min(60 * 1.6 ** this.#eager, 1000);

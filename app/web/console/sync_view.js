@@ -12,14 +12,12 @@ function eventText(event) {
 	switch (event.kind) {
 	case "stored": {
 		const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
-		return `Transaction ${event.txid} stored${event.ms === null ? "" : ` in ${event.ms.toLocaleString("en")} ms`}${more}`;
+		return `Transaction ${event.txid} stored in ${msText(event.ms)}${more}`;
 	}
 	case "failed": {
-		const attempts =
-			event.first < event.attempts
-				? `Attempts ${event.first} to ${event.attempts}`
-				: `Attempt ${event.attempts}`;
-		return `${attempts} failed. ${errorText[event.error] ?? ""}`;
+		const { first, attempts } = event;
+		const which = first < attempts ? `Attempts ${first} to` : "Attempt";
+		return `${which} ${attempts} failed. ${errorText[event.error] ?? ""}`;
 	}
 	case "healed":
 		return "Caught up";
@@ -37,18 +35,10 @@ function summary(events) {
 	for (const event of events) {
 		const last = lines[0];
 
-		if (
-			event.kind === "failed" &&
-			last?.kind === "failed" &&
-			last.error === event.error
-		)
+		if (event.kind === "failed" && last?.kind === "failed" && last.error === event.error)
 			lines[0] = { ...event, first: last.first };
 		else
-			lines.unshift(
-				event.kind === "failed"
-					? { ...event, first: event.attempts }
-					: event,
-			);
+			lines.unshift({ ...event, first: event.attempts });
 	}
 	return lines.slice(0, linesShown);
 }

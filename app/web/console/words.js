@@ -28,6 +28,8 @@ export const errorText = {
 
 const safe = "What waits is safe on this server's disk, and it is tried again.";
 
+const asked = "It is asked again every two seconds; the numbers are what it said last.";
+
 export const commits = (n) => plural(n, "commit");
 
 export function clockText(date, withSeconds = true) {
@@ -46,15 +48,18 @@ export function clockText(date, withSeconds = true) {
 
 // { state, badge, title, text }: a class, a few words, a sentence, and the reason.
 export function statusWords(watch) {
-	const { state, reachable } = watch;
+	const { state, trouble } = watch;
 
-	if (!reachable)
+	if (trouble !== null) {
+		const isSilent = trouble.status === 0;
+
 		return {
 			state: "unreachable",
-			badge: "No answer",
-			title: "The server does not answer",
-			text: "What is shown is what it said last. It is asked again every two seconds.",
+			badge: isSilent ? "No answer" : "Not available",
+			title: isSilent ? "The server does not answer" : "The server cannot say",
+			text: isSilent ? asked : `${trouble.message}. ${asked}`,
 		};
+	}
 	if (state === null)
 		return { state: "unknown", badge: "…", title: "Asking the server", text: "" };
 	const waiting = state.pending_commits;
