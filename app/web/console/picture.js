@@ -32,9 +32,7 @@ function link(state, waiting) {
 
 	if (state in signs) {
 		parts.push(svg("circle", { cx: middle + 26, cy: y, r: 11, class: "stop" }));
-		parts.push(
-			svg("path", { d: `M${middle + 26} ${y}${signs[state]}`, class: "cross" }),
-		);
+		parts.push(svg("path", { d: `M${middle + 26} ${y}${signs[state]}`, class: "cross" }));
 	} else if (state === "ok") {
 		parts.push(svg("circle", { cx: middle, cy: y, r: 11, class: "stop" }));
 		parts.push(svg("path", { d: `M${middle - 5} ${y}l3.5 4l6.5 -8`, class: "tick" }));
@@ -125,92 +123,49 @@ function heightOf(ms) {
 	return chart.bottom - Math.max(2, Math.min(1, part) * (chart.bottom - chart.top));
 }
 
+const line = (kind, x1, y1, x2, y2) => svg("line", { class: kind, x1, y1, x2, y2 });
+const label = (kind, x, y, text) => svg("text", { class: kind, x, y }, text);
+
+function axes() {
+	const { left, right, bottom } = chart;
+
+	return [
+		...levels.flatMap(([ms, text]) => [
+			line("grid", left, heightOf(ms), right, heightOf(ms)),
+			label("end", left - 4, heightOf(ms) + 3, text),
+		]),
+		line("ground", left, bottom, right, bottom),
+		label("start", left, bottom + 14, "5 min ago"),
+		label("end", right, bottom + 14, "now"),
+	];
+}
+
 export function drawTimeline(place, watch, now) {
-	const xOf = (at) =>
-		Math.max(
-			chart.left,
-			chart.right - ((now - at) / windowMs) * (chart.right - chart.left),
-		);
+	const { left, right, top, bottom } = chart;
+	const xOf = (at) => Math.max(left, right - ((now - at) / windowMs) * (right - left));
 	const recent = watch.events.filter((event) => now - event.at < windowMs);
 	const stored = recent.filter((event) => event.kind === "stored");
 	const failed = recent.filter((event) => event.kind === "failed");
-	const parts = [];
 
-	for (const { status, from, to } of watch.phases) {
+	const phases = watch.phases.map(({ status, from, to }) => {
 		const x = xOf(from);
+		const width = Math.max(1, xOf(to ?? now) - x);
 
-		parts.push(
-			svg("rect", {
-				x,
-				y: chart.top,
-				width: Math.max(1, xOf(to ?? now) - x),
-				height: chart.bottom - chart.top,
-				class: `phase ${status}`,
-			}),
-		);
-	}
-	for (const [ms, text] of levels) {
-		const y = heightOf(ms);
-
-		parts.push(
-			svg("line", {
-				x1: chart.left,
-				x2: chart.right,
-				y1: y,
-				y2: y,
-				class: "grid",
-			}),
-		);
-		parts.push(svg("text", { x: chart.left - 4, y: y + 3, class: "axis end" }, text));
-	}
-	parts.push(
-		svg("line", {
-			x1: chart.left,
-			x2: chart.right,
-			y1: chart.bottom,
-			y2: chart.bottom,
-			class: "ground",
-		}),
+		return svg("rect", { x, y: top, width, height: bottom - top, class: `phase ${status}` });
+	});
+	const pushes = stored.flatMap(({ at, ms }) => [
+		line("stored", xOf(at), bottom, xOf(at), heightOf(ms)),
+		svg("circle", { cx: xOf(at), cy: heightOf(ms), r: 2.5, class: "stored" }),
+	]);
+	const failures = failed.map(({ at }) =>
+		svg("path", { d: `M${xOf(at) - 3} ${bottom - 9}l6 6m0 -6l-6 6`, class: "failure" }),
 	);
-	for (const event of stored) {
-		const x = xOf(event.at);
+	const about = {
+		viewBox: "0 0 300 90",
+		class: "timeline",
+		role: "img",
+		"aria-label": `The last 5 minutes: ${stored.length} pushes, ${failed.length} failures.`,
+	};
 
-		parts.push(
-			svg("line", {
-				x1: x,
-				x2: x,
-				y1: chart.bottom,
-				y2: heightOf(event.ms),
-				class: "stored",
-			}),
-		);
-		parts.push(
-			svg("circle", { cx: x, cy: heightOf(event.ms), r: 2.5, class: "stored" }),
-		);
-	}
-	for (const event of failed)
-		parts.push(
-			svg("path", {
-				d: `M${xOf(event.at) - 3} ${chart.bottom - 9}l6 6m0 -6l-6 6`,
-				class: "failure",
-			}),
-		);
-	parts.push(
-		svg("text", { x: chart.left, y: chart.bottom + 14, class: "axis" }, "5 min ago"),
-	);
-	parts.push(svg("text", { x: chart.right, y: chart.bottom + 14, class: "axis end" }, "now"));
-
-	const name = `The last 5 minutes: ${stored.length} pushes seen, ${failed.length} failures.`;
-	place.replaceChildren(
-		svg(
-			"svg",
-			{
-				viewBox: "0 0 300 90",
-				class: "timeline",
-				role: "img",
-				"aria-label": name,
-			},
-			parts,
-		),
-	);
+	place.replaceChildren(svg("svg", about, phases, axes(), pushes, failures));
 }
