@@ -4,7 +4,7 @@
 import { button, byId, describe, h, save } from "./dom.js";
 import { animatePush, drawLink, drawTimeline } from "./picture.js";
 import { sizeText } from "./values.js";
-import { clockText, commits, errorText, msText, statusWords } from "./words.js";
+import { clockText, commits, errorText, statusWords } from "./words.js";
 
 const linesShown = 6;
 
@@ -12,7 +12,7 @@ function eventText(event) {
 	switch (event.kind) {
 	case "stored": {
 		const more = event.pushes > 1 ? ` (${event.pushes} pushes)` : "";
-		return `Transaction ${event.txid} stored in ${msText(event.ms)}${more}`;
+		return `Transaction ${event.txid} stored in ${event.ms.toLocaleString("en")} ms${more}`;
 	}
 	case "failed": {
 		const { first, attempts } = event;
@@ -161,7 +161,7 @@ export class SyncView {
 		if (state.last_success !== null) {
 			const when = clockText(new Date(state.last_success));
 
-			rows.push(["Last push", `${when}, ${msText(state.last_push_ms)}`]);
+			rows.push(["Last push", `${when}, ${state.last_push_ms.toLocaleString("en")} ms`]);
 		}
 		if (state.failed_since !== null)
 			rows.push(["Failing since", clockText(new Date(state.failed_since))]);
