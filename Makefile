@@ -68,6 +68,15 @@ $(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
 # Compiled and no more: for what warns.
 objects: $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c app/*/*.c))
 
+# What /metrics says of the program.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+$(B)/obj/http/api_metrics.o: CSTD += -DHOLDFAST_VERSION='"$(VERSION)"'
+$(B)/obj/http/api_metrics.o: $(B)/version
+.PHONY: always
+$(B)/version: always
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
 $(B)/obj/%.o: app/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
