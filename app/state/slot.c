@@ -114,7 +114,7 @@ bool slot_push_clears(struct slot *s, uint64_t covered)
 	return covered >= s->clear_at;
 }
 
-void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t took_ms,
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, uint32_t took_ms,
 		      int64_t wall_ms)
 {
 	bool clears = slot_push_clears(s, covered);

@@ -38,7 +38,6 @@ struct slot {
 	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;
-	_Atomic int64_t last_took_ms;
 	_Atomic int64_t next_attempt_ms;
 	_Atomic int64_t held_until_ms;
 	_Atomic int64_t began_ms;
@@ -54,8 +53,9 @@ struct slot {
 	_Atomic uint32_t files;
 	_Atomic uint32_t loaded;
 	_Atomic uint32_t checked; /* see slot_view */
-	_Atomic uint32_t suspect;
-	_Atomic uint32_t wal_long;
+	_Atomic uint16_t suspect;
+	_Atomic uint16_t wal_long;
+	_Atomic uint32_t last_took_ms;
 	_Atomic uint32_t wal_kib; /* see slot_view */
 	_Atomic uint32_t spool_kib;
 };

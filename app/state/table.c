@@ -42,7 +42,7 @@
 
 enum { PROBES_MAX = 256, PAGE = 4096 };
 
-static const uint64_t table_magic = 0x33656c6261746668u; /* "hftable3" */
+static const uint64_t table_magic = 0x34656c6261746668u; /* "hftable4" */
 
 struct header {
 	uint64_t magic;
