@@ -186,12 +186,16 @@ crash:
 	@$(MAKE) -s B=build/faults
 	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
 
-# What is too large for every day: scenarios at their full size, some minutes.
+# What is too large for every day: scenarios at their full size, some minutes, and random
+# traffic, good and bad, under the sanitizers for SOAK_S seconds.
+SOAK_S ?= 1800
 soak: all
 	@deploy/install-deps.sh test
 	@tests/tools/setup.sh
+	@$(MAKE) -s B=build/asan
 	LARGE_MB=200 bash tests/integration/63-*.sh
 	LARGE_MB=500 bash tests/integration/108-*.sh
+	HOLDFAST=build/asan/holdfast tests/soak/soak.sh $(SOAK_S) $(SEED)
 
 format:
 	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)
