@@ -57,6 +57,7 @@ struct slot {
 	_Atomic uint8_t checked; /* see slot_view */
 	_Atomic uint8_t suspect;
 	_Atomic uint8_t wal_long;
+	_Atomic uint32_t last_took_ms;
 	_Atomic uint32_t wal_kib; /* see slot_view */
 	_Atomic uint32_t spool_kib;
 };
