@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "config.h"
 #include "http/jwks.h"
+#include "http/share.h"
 #include "state/node.h"
 #include "store/object.h"
 
@@ -78,6 +79,9 @@ static int run_master(struct config *c, const struct node *node, const struct ta
 	if (takeover_program(program, sizeof program) < 0)
 		return -1;
 	c->sync.node = node->id;
+	c->server.may_sink = share_may_rise();
+	if (!c->server.may_sink)
+		log_warn("serve.no_nice", "why=\"RLIMIT_NICE is below 20\"");
 	return master_run(&c->pool, &worker, &self);
 }
 

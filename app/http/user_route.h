@@ -8,6 +8,7 @@
 
 #include "http/baton.h"
 #include "http/exchange.h"
+#include "http/share.h"
 #include "http/stream.h"
 #include "http/turn.h"
 #include "sync/account.h"
@@ -25,7 +26,7 @@ struct service {
 	const char *data; /* the data directory */
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
-	unsigned max_running; /* requests of one user, each in a worker of its own */
+	struct share *share;
 	bool may_park; /* room for another waiting request; kept by the server */
 	bool may_crowd; /* the same for SERVE_IN_CROWD */
 	bool leaves; /* what is new is for other workers; kept by the server */
@@ -34,6 +35,9 @@ struct service {
 
 /* For exchange.wait.ready: slot_view.ended is no longer what wait.seen says. */
 bool attempt_ended(const struct exchange *x);
+
+/* true: the response says that the request has waited in vain. */
+bool is_refused_in_vain(struct exchange *x);
 
 typedef enum served route_handler(struct service *s, struct exchange *x);
 

@@ -1,0 +1,151 @@
+#include "http/share.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "state/table.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	RISE_LIMIT = 20, /* the RLIMIT_NICE that allows to come back to nice 0 */
+	SUNK = 10, /* a tenth of what others get: it shall not starve */
+	AHEAD_MS = 50, /* who has waited so much longer in another worker goes first */
+};
+
+struct share {
+	struct share_config config;
+	struct slot *slot; /* NULL: nobody is known yet */
+	int64_t budget_us; /* of the user, from charged_us on */
+	int64_t charged_us; /* when its use was last charged */
+	bool greedy;
+	bool listed; /* as greedy in the table */
+	bool sunk;
+};
+
+/* On Linux, of the calling thread. */
+static int set_nice(int nice)
+{
+	return setpriority(PRIO_PROCESS, 0, nice);
+}
+
+/* In a child: whoever may not come back must not try it here. */
+bool share_may_rise(void)
+{
+	struct rlimit limit;
+	int status = -1;
+
+	if (getrlimit(RLIMIT_NICE, &limit) == 0 && limit.rlim_cur < RISE_LIMIT) {
+		limit.rlim_cur = limit.rlim_max < RISE_LIMIT ? limit.rlim_max : RISE_LIMIT;
+		(void)setrlimit(RLIMIT_NICE, &limit);
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		_exit(set_nice(SUNK) == 0 && set_nice(0) == 0 ? 0 : 1);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+struct share *share_new(const struct share_config *c)
+{
+	struct share *s = alloc_zeroed(1, sizeof *s);
+
+	s->config = *c;
+	return s;
+}
+
+void share_free(struct share *s)
+{
+	free(s);
+}
+
+void share_begin(struct share *s)
+{
+	s->slot = NULL;
+	s->charged_us = clock_mono_us();
+}
+
+static void list(struct share *s, bool greedy)
+{
+	if (s->listed == greedy)
+		return;
+	s->listed = greedy;
+	table_worker_is_greedy(s->config.table, s->config.worker, greedy);
+}
+
+void share_work(struct share *s)
+{
+	if (!s->greedy)
+		return;
+	list(s, true);
+	if (s->config.may_sink && !s->sunk)
+		s->sunk = set_nice(SUNK) == 0;
+}
+
+static void charge(struct share *s)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (s->slot != NULL)
+		s->budget_us = slot_charge(s->slot, now_us - s->charged_us, now_us);
+	s->charged_us = now_us;
+}
+
+void share_serve(struct share *s, struct slot *slot)
+{
+	if (slot == s->slot)
+		return;
+	s->slot = slot;
+	s->budget_us = slot_charge(slot, 0, clock_mono_us());
+	s->greedy = s->greedy || s->budget_us <= 0;
+}
+
+bool share_is_exceeded(const struct share *s)
+{
+	return s->greedy;
+}
+
+bool share_is_taken(const struct share *s)
+{
+	return table_others_greedy(s->config.table, s->config.worker) >= s->config.max_greedy;
+}
+
+bool share_may_run(struct share *s, int64_t arrived_ms)
+{
+	if (!s->greedy)
+		return true;
+	/* First told, then asked: of two at the same time, none runs rather than both. */
+	list(s, true);
+	int64_t oldest_ms = table_others_wait_since(s->config.table, s->config.worker);
+	bool may = !share_is_taken(s) && (oldest_ms == 0 || arrived_ms <= oldest_ms + AHEAD_MS);
+	if (!may)
+		list(s, false);
+	return may;
+}
+
+bool share_look(struct share *s)
+{
+	bool before = s->greedy;
+
+	if (s->slot == NULL)
+		return false;
+	charge(s);
+	s->greedy = before || s->budget_us <= 0;
+	share_work(s);
+	if (s->greedy)
+		sched_yield();
+	return s->greedy && !before && share_is_taken(s);
+}
+
+void share_end(struct share *s)
+{
+	charge(s);
+	s->slot = NULL;
+	s->greedy = false;
+	list(s, false);
+	if (s->sunk)
+		s->sunk = set_nice(0) != 0;
+}
