@@ -39,8 +39,7 @@ void hrana_stream_failed(struct hrana_stream *s, const struct sql_error *e)
 	bool gave_way = sandbox_gave_way(s->sandbox);
 	bool stopped = gave_way || strcmp(e->code, "SQLITE_BUSY") == 0;
 
-	if (s->blocked || !s->may_block || !stopped ||
-	    userdb_commits(s->db) != s->commits_before ||
+	if (s->blocked || !s->may_block || !stopped || userdb_commits(s->db) != s->commits_before ||
 	    sandbox_tainted(s->sandbox) != s->was_tainted)
 		return;
 	s->blocked = true;

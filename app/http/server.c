@@ -721,33 +721,49 @@ static void go_on(struct server *s, struct call *c)
 		run(s, c);
 }
 
-/* It may run, or its wait is over, in vain or not. */
-static bool may_leave_crowd(struct server *s, struct call *c)
+/* Whose user has used least: it may be within its share again. */
+static struct call *next_of_crowd(const struct server *s)
 {
-	struct exchange *x = &c->x;
+	struct call *c, *next = TAILQ_FIRST(&s->crowd.calls);
+	int64_t now_us = clock_mono_us(), most_us = slot_charge(next->x.slot, 0, now_us);
 
-	if (!slot_is_of(x->slot, &x->user) || fcgi_client_is_gone(c->fcgi))
-		return true;
-	share_serve(s->service.share, x->slot);
-	if (share_may_run(s->service.share, x->arrived_ms))
-		return true;
-	x->wait.in_vain = clock_mono_ms() >= x->wait.until_ms;
-	return x->wait.in_vain;
+	TAILQ_FOREACH(c, &s->crowd.calls, link)
+	{
+		int64_t budget_us = slot_charge(c->x.slot, 0, now_us);
+		if (budget_us <= most_us)
+			continue;
+		most_us = budget_us;
+		next = c;
+	}
+	return next;
 }
 
-/* The first of the crowd.  false: it may not go on, and so may nobody. */
+static bool leaves_crowd(struct server *s, struct call *c)
+{
+	share_serve(s->service.share, c->x.slot);
+	if (!share_may_run(s->service.share, c->x.arrived_ms))
+		return false;
+	take_back(&s->crowd, c);
+	return true;
+}
+
+/* false: nobody in the crowd may go on. */
 static bool take_one_of_crowd(struct server *s)
 {
 	struct call *c = TAILQ_FIRST(&s->crowd.calls);
-	bool leaves;
+	bool leaves = true;
 
-	if (c == NULL ||
-	    (share_is_taken(s->service.share) && clock_mono_ms() < c->x.wait.until_ms))
+	if (c == NULL)
 		return false;
 	share_begin(s->service.share);
-	leaves = may_leave_crowd(s, c);
-	if (leaves) {
+	if (clock_mono_ms() >= c->x.wait.until_ms) {
+		c->x.wait.in_vain = true;
 		take_back(&s->crowd, c);
+	} else {
+		c = next_of_crowd(s);
+		leaves = leaves_crowd(s, c);
+	}
+	if (leaves) {
 		tell_who_waits(s);
 		go_on(s, c);
 	}

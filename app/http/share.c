@@ -12,7 +12,7 @@
 
 enum {
 	RISE_LIMIT = 20, /* the RLIMIT_NICE that allows to come back to nice 0 */
-	SUNK = 10, /* a tenth of what others get: it shall not starve */
+	SUNK = 10, /* below where it was; a tenth of what others get: it shall not starve */
 	AHEAD_MS = 50, /* who has waited so much longer in another worker goes first */
 };
 
@@ -24,6 +24,7 @@ struct share {
 	bool greedy;
 	bool listed; /* as greedy in the table */
 	bool sunk;
+	int nice; /* while it has not sunk */
 };
 
 /* On Linux, of the calling thread. */
@@ -44,7 +45,8 @@ bool share_may_rise(void)
 	}
 	pid_t child = fork();
 	if (child == 0) {
-		_exit(set_nice(SUNK) == 0 && set_nice(0) == 0 ? 0 : 1);
+		int nice = getpriority(PRIO_PROCESS, 0);
+		_exit(set_nice(nice + SUNK) == 0 && set_nice(nice) == 0 ? 0 : 1);
 	}
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
@@ -54,6 +56,7 @@ struct share *share_new(const struct share_config *c)
 	struct share *s = alloc_zeroed(1, sizeof *s);
 
 	s->config = *c;
+	s->nice = getpriority(PRIO_PROCESS, 0);
 	return s;
 }
 
@@ -82,7 +85,7 @@ void share_work(struct share *s)
 		return;
 	list(s, true);
 	if (s->config.may_sink && !s->sunk)
-		s->sunk = set_nice(SUNK) == 0;
+		s->sunk = set_nice(s->nice + SUNK) == 0;
 }
 
 static void charge(struct share *s)
@@ -108,7 +111,7 @@ bool share_is_exceeded(const struct share *s)
 	return s->greedy;
 }
 
-bool share_is_taken(const struct share *s)
+static bool others_are_enough(const struct share *s)
 {
 	return table_others_greedy(s->config.table, s->config.worker) >= s->config.max_greedy;
 }
@@ -120,7 +123,7 @@ bool share_may_run(struct share *s, int64_t arrived_ms)
 	/* First told, then asked: of two at the same time, none runs rather than both. */
 	list(s, true);
 	int64_t oldest_ms = table_others_wait_since(s->config.table, s->config.worker);
-	bool may = !share_is_taken(s) && (oldest_ms == 0 || arrived_ms <= oldest_ms + AHEAD_MS);
+	bool may = !others_are_enough(s) && (oldest_ms == 0 || arrived_ms <= oldest_ms + AHEAD_MS);
 	if (!may)
 		list(s, false);
 	return may;
@@ -137,7 +140,7 @@ bool share_look(struct share *s)
 	share_work(s);
 	if (s->greedy)
 		sched_yield();
-	return s->greedy && !before && share_is_taken(s);
+	return s->greedy && !before && others_are_enough(s);
 }
 
 void share_end(struct share *s)
@@ -147,5 +150,5 @@ void share_end(struct share *s)
 	s->greedy = false;
 	list(s, false);
 	if (s->sunk)
-		s->sunk = set_nice(0) != 0;
+		s->sunk = set_nice(s->nice) != 0;
 }

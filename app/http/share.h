@@ -6,7 +6,7 @@
  * for one, or for the disk, is occupied, too.  Whoever has used more gets what
  * others leave:
  *
- * - The thread works for that user at nice 10, and gives way every millisecond by
+ * - The thread works for that user at a niceness 10 higher, and gives way every millisecond by
  *   itself: kernels take up to some 10 ms to notice.
  * - Such requests run in all workers of a socket but one at a time, of however
  *   many users they are.  The others wait.  One that began within its share
@@ -40,7 +40,7 @@ struct share_config {
 };
 
 /*
- * Whether a thread of this process may come back from nice 10 to nice 0, which takes
+ * Whether a thread of this process may come back from a higher niceness, which takes
  * RLIMIT_NICE of 20 or CAP_SYS_NICE; raises the soft limit.
  */
 bool share_may_rise(void);
@@ -52,8 +52,6 @@ void share_begin(struct share *s);
 void share_serve(struct share *s, struct slot *slot);
 /* Its user has used more than its share. */
 bool share_is_exceeded(const struct share *s);
-/* Nobody who has used more than its share may begin now. */
-bool share_is_taken(const struct share *s);
 /* `arrived_ms` is compared with those who wait in the socket's other workers. */
 bool share_may_run(struct share *s, int64_t arrived_ms);
 void share_work(struct share *s);

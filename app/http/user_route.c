@@ -246,8 +246,8 @@ static bool gives_way(void *job)
 {
 	const struct job *j = job;
 
-	return share_look(j->s->share) && j->may_stop && j->s->may_crowd &&
-	       !j->x->wait.its_turn && userdb_commits(j->db) == j->commits_before &&
+	return share_look(j->s->share) && j->may_stop && j->s->may_crowd && !j->x->wait.its_turn &&
+	       userdb_commits(j->db) == j->commits_before &&
 	       !sandbox_tainted(userdb_sandbox(j->db));
 }
 

@@ -30,8 +30,8 @@ import { setPriority } from "node:os";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 
 const requests_per_s = 200;
-const turn_ms = 600;
-const settle_ms = 200;
+const turn_ms = 500;
+const settle_ms = 150;
 const [url, attack, turns, attackers, ...tokens] = process.argv.slice(2);
 const { hostname, port } = new URL(url);
 const statuses = {};
