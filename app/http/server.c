@@ -724,11 +724,10 @@ static void go_on(struct server *s, struct call *c)
 /* Whose user has used least: it may be within its share again. */
 static struct call *next_of_crowd(const struct server *s)
 {
-	struct call *c, *next = TAILQ_FIRST(&s->crowd.calls);
+	struct call *next = TAILQ_FIRST(&s->crowd.calls);
 	int64_t now_us = clock_mono_us(), most_us = slot_charge(next->x.slot, 0, now_us);
 
-	TAILQ_FOREACH(c, &s->crowd.calls, link)
-	{
+	for (struct call *c = TAILQ_NEXT(next, link); c != NULL; c = TAILQ_NEXT(c, link)) {
 		int64_t budget_us = slot_charge(c->x.slot, 0, now_us);
 		if (budget_us <= most_us)
 			continue;
