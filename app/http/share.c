@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "state/table.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -14,13 +15,16 @@
 
 enum {
 	RISE_LIMIT = 20, /* the RLIMIT_NICE that allows a thread of nice 0 to come back */
-	LARGE_BODY = 128 << 10, /* takes milliseconds to parse */
+	AHEAD_MS = 50, /* who has waited so much longer in another worker goes first */
 };
 
 struct share {
-	bool may_yield;
-	struct slot *slot; /* NULL: between requests */
-	int64_t charged_us; /* when its time was last charged */
+	struct share_config config;
+	struct slot *slot; /* NULL: nobody is known yet */
+	int64_t budget_us; /* of the user, from charged_us on */
+	int64_t charged_us; /* when its use was last charged */
+	bool greedy;
+	bool listed; /* as greedy in the table */
 	bool yields;
 };
 
@@ -48,11 +52,11 @@ bool share_may_yield(void)
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-struct share *share_new(bool may_yield)
+struct share *share_new(const struct share_config *c)
 {
 	struct share *s = alloc_zeroed(1, sizeof *s);
 
-	s->may_yield = may_yield;
+	s->config = *c;
 	return s;
 }
 
@@ -61,36 +65,93 @@ void share_free(struct share *s)
 	free(s);
 }
 
-static void yield(struct share *s)
+void share_begin(struct share *s)
 {
-	if (s->may_yield && !s->yields)
+	s->slot = NULL;
+	s->charged_us = clock_mono_us();
+}
+
+static void list(struct share *s, bool greedy)
+{
+	if (s->listed == greedy)
+		return;
+	s->listed = greedy;
+	table_worker_is_greedy(s->config.table, s->config.worker, greedy);
+}
+
+void share_yield(struct share *s)
+{
+	if (s->config.may_yield && !s->yields)
 		s->yields = set_policy(SCHED_IDLE) == 0;
 }
 
-void share_look(struct share *s)
+void share_work(struct share *s)
+{
+	if (!s->greedy)
+		return;
+	list(s, true);
+	share_yield(s);
+}
+
+static void charge(struct share *s)
 {
 	int64_t now_us = clock_mono_us();
 
-	if (s->slot == NULL)
-		return;
-	if (slot_charge(s->slot, now_us - s->charged_us, now_us) <= 0)
-		yield(s);
+	if (s->slot != NULL)
+		s->budget_us = slot_charge(s->slot, now_us - s->charged_us, now_us);
 	s->charged_us = now_us;
 }
 
-void share_begin(struct share *s, struct slot *slot, size_t body_len)
+void share_serve(struct share *s, struct slot *slot)
 {
+	if (slot == s->slot)
+		return;
 	s->slot = slot;
-	s->charged_us = clock_mono_us();
-	share_look(s);
-	if (body_len > LARGE_BODY)
-		yield(s);
+	s->budget_us = slot_charge(slot, 0, clock_mono_us());
+	s->greedy = s->greedy || s->budget_us <= 0;
+}
+
+bool share_is_exceeded(const struct share *s)
+{
+	return s->greedy;
+}
+
+static bool others_are_enough(const struct share *s)
+{
+	return table_others_greedy(s->config.table, s->config.worker) >= s->config.max_greedy;
+}
+
+bool share_may_run(struct share *s, int64_t arrived_ms)
+{
+	if (!s->greedy)
+		return true;
+	/* First told, then asked: of two at the same time, none runs rather than both. */
+	list(s, true);
+	int64_t oldest_ms = table_others_wait_since(s->config.table, s->config.worker);
+	bool may = !others_are_enough(s) && (oldest_ms == 0 || arrived_ms <= oldest_ms + AHEAD_MS);
+	if (!may)
+		list(s, false);
+	return may;
+}
+
+bool share_look(struct share *s)
+{
+	bool before = s->greedy;
+
+	if (s->slot == NULL)
+		return false;
+	charge(s);
+	s->greedy = before || s->budget_us <= 0;
+	share_work(s);
+	return s->greedy && !before && others_are_enough(s);
 }
 
 void share_end(struct share *s)
 {
-	share_look(s);
+	charge(s);
 	s->slot = NULL;
+	s->greedy = false;
+	list(s, false);
 	if (!s->yields)
 		return;
 	s->yields = set_policy(SCHED_OTHER) != 0;

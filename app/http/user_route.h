@@ -29,7 +29,6 @@ struct service {
 	const struct migrations *migrations; /* NULL: none */
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
-	unsigned max_running; /* requests of one user, each in a worker of its own */
 	struct census census; /* what the latest scrape has found */
 	int64_t census_ms; /* when that was, monotonic; 0: never */
 	bool may_park; /* room for another waiting request; kept by the server */
@@ -40,6 +39,9 @@ struct service {
 
 /* For exchange.wait.ready: slot_view.ended is no longer what wait.seen says. */
 bool attempt_ended(const struct exchange *x);
+
+/* true: the response says that the request has waited in vain. */
+bool is_refused_in_vain(struct exchange *x);
 
 typedef enum served route_handler(struct service *s, struct exchange *x);
 

@@ -6,15 +6,14 @@
 
 #include <sched.h>
 
-enum { SMALL = 100, LARGE = 1 << 20 };
+enum { WORKER = 0, OTHER = 1, PARTY = 1, SOCKET = 0, NOW_MS = 10000 };
 
 struct fixture {
 	struct folder folder;
 	struct table *table;
 	struct slot *alice;
 	struct slot *bob;
-	struct share *share;
-	int yielding; /* what the machine allows */
+	struct share *share; /* of WORKER; OTHER is on the same socket */
 };
 
 static struct slot *add(struct fixture *f, const char *name)
@@ -31,16 +30,24 @@ static int set_up(void **state)
 {
 	static struct fixture f;
 	char path[FOLDER_FILE_MAX];
-	bool may_yield = share_may_yield();
 
 	folder_init(&f.folder);
 	folder_file(&f.folder, "table", path);
 	f.table = table_create(path, 32);
 	assert_non_null(f.table);
+	for (unsigned worker = WORKER; worker <= OTHER; worker++) {
+		table_worker_born(f.table, worker, 17 + worker);
+		table_worker_joins(f.table, worker, PARTY, SOCKET);
+	}
 	f.alice = add(&f, "alice");
 	f.bob = add(&f, "bob");
-	f.share = share_new(may_yield);
-	f.yielding = may_yield ? SCHED_IDLE : SCHED_OTHER;
+	const struct share_config config = {
+		.table = f.table,
+		.worker = WORKER,
+		.max_greedy = 1,
+		.may_yield = share_may_yield(),
+	};
+	f.share = share_new(&config);
 	*state = &f;
 	return 0;
 }
@@ -60,76 +67,94 @@ static void use_too_much(struct slot *slot)
 	(void)slot_charge(slot, SLOT_MEMORY_US, clock_mono_us());
 }
 
-static void who_is_within_its_share_yields_nothing(void **state)
+static void who_is_within_its_share_runs_whoever_else_does(void **state)
 {
 	struct fixture *f = *state;
 
+	table_worker_is_greedy(f->table, OTHER, true);
+	table_worker_waits(f->table, OTHER, 1);
+	share_begin(f->share);
+	share_serve(f->share, f->alice);
+	assert_true(share_may_run(f->share, NOW_MS));
+	assert_false(share_look(f->share));
+	share_end(f->share);
+}
+
+static void greedy_user_waits_while_another_runs_and_not_a_moment_longer(void **state)
+{
+	struct fixture *f = *state;
+
+	use_too_much(f->alice);
 	use_too_much(f->bob);
-	share_begin(f->share, f->alice, SMALL);
-	share_look(f->share);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	share_begin(f->share);
+	share_serve(f->share, f->bob);
+	assert_true(share_is_exceeded(f->share));
+	table_worker_is_greedy(f->table, OTHER, true);
+	assert_false(share_may_run(f->share, NOW_MS));
+	assert_int_equal(table_others_greedy(f->table, OTHER), 0);
+	table_worker_is_greedy(f->table, OTHER, false);
+	assert_true(share_may_run(f->share, NOW_MS));
+	assert_int_equal(table_others_greedy(f->table, OTHER), 1);
 	share_end(f->share);
+	assert_int_equal(table_others_greedy(f->table, OTHER), 0);
 }
 
-static void who_has_used_more_yields_until_the_request_ends(void **state)
+static void who_waits_much_longer_in_another_worker_goes_first(void **state)
 {
 	struct fixture *f = *state;
 
-	use_too_much(f->bob);
-	share_begin(f->share, f->bob, SMALL);
-	assert_int_equal(sched_getscheduler(0), f->yielding);
-	share_end(f->share);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	share_begin(f->share, f->alice, SMALL);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	use_too_much(f->alice);
+	share_begin(f->share);
+	share_serve(f->share, f->alice);
+	table_worker_waits(f->table, OTHER, NOW_MS - 1000);
+	assert_false(share_may_run(f->share, NOW_MS));
+	table_worker_waits(f->table, OTHER, NOW_MS);
+	assert_true(share_may_run(f->share, NOW_MS));
 	share_end(f->share);
 }
 
-static void request_that_uses_up_the_share_yields_from_then_on(void **state)
-{
-	struct fixture *f = *state;
-	int64_t until_us = clock_mono_us() + SLOT_SPARE_US + 2000;
-
-	share_begin(f->share, f->alice, SMALL);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	while (clock_mono_us() < until_us)
-		share_look(f->share);
-	assert_int_equal(sched_getscheduler(0), f->yielding);
-	share_end(f->share);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	assert_true(slot_charge(f->alice, 0, clock_mono_us()) < SLOT_SPARE_US);
-}
-
-static void large_body_yields_at_once(void **state)
+static void who_exceeds_its_share_in_the_last_worker_is_told_to_stop_once(void **state)
 {
 	struct fixture *f = *state;
 
-	share_begin(f->share, f->alice, LARGE);
-	assert_int_equal(sched_getscheduler(0), f->yielding);
+	share_begin(f->share);
+	share_serve(f->share, f->alice);
+	table_worker_is_greedy(f->table, OTHER, true);
+	assert_false(share_look(f->share));
+	use_too_much(f->alice);
+	assert_true(share_look(f->share));
+	assert_false(share_look(f->share));
 	share_end(f->share);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
 }
 
-static void looking_between_requests_charges_nobody(void **state)
+static void thread_yields_for_a_greedy_user_only_and_until_the_end(void **state)
 {
 	struct fixture *f = *state;
 
-	share_look(f->share);
+	if (!share_may_yield())
+		skip();
+	int before = sched_getscheduler(0);
+	share_begin(f->share);
+	share_serve(f->share, f->alice);
+	share_work(f->share);
+	assert_int_equal(sched_getscheduler(0), before);
+	use_too_much(f->alice);
+	(void)share_look(f->share);
+	assert_true(sched_getscheduler(0) == SCHED_IDLE);
 	share_end(f->share);
-	assert_int_equal(slot_charge(f->alice, 0, clock_mono_us()), SLOT_SPARE_US);
-	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	assert_int_equal(sched_getscheduler(0), before);
 }
 
-#define test_with_share(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define test_with_share(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {
-		test_with_share(who_is_within_its_share_yields_nothing),
-		test_with_share(who_has_used_more_yields_until_the_request_ends),
-		test_with_share(request_that_uses_up_the_share_yields_from_then_on),
-		test_with_share(large_body_yields_at_once),
-		test_with_share(looking_between_requests_charges_nobody),
+	const struct CMUnitTest tests[] = {
+		test_with_share(who_is_within_its_share_runs_whoever_else_does),
+		test_with_share(greedy_user_waits_while_another_runs_and_not_a_moment_longer),
+		test_with_share(who_waits_much_longer_in_another_worker_goes_first),
+		test_with_share(who_exceeds_its_share_in_the_last_worker_is_told_to_stop_once),
+		test_with_share(thread_yields_for_a_greedy_user_only_and_until_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
