@@ -121,7 +121,7 @@ static struct store *new_dir(const struct store_config *c, char *why, size_t why
 {
 	const char *path = store_folder(c);
 
-	if (path[0] != '/' || path[1] == '/' || path[1] == '\0')
+	if (path == NULL || path[0] != '/' || path[1] == '/' || path[1] == '\0')
 		return refuse(why, why_size,
 			      "a folder as store is written file:/path, with an absolute path");
 	return dir_new(path, why, why_size);
