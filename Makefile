@@ -1,4 +1,5 @@
 # Holdfast.  `make demo` shows it, `make test` proves it, `make` builds it.
+# `make deb` packs it for Debian, `make install` puts it in its places.
 #
 # Folders below app/ are layers; each becomes an archive, so that a unit test
 # links the folder it tests and what lies below, and nothing above.
@@ -149,6 +150,39 @@ fuzzers:
 
 fuzz: fuzzers
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -n 1 tests/fuzz/run.sh $(FUZZ_S)
+
+# `make install` puts files in their places and starts nothing; those below /etc only where
+# there are none.  deploy/debian/postinst says what comes next.
+VERSION = $(shell sed -n 's/^static const char version.* "\(.*\)";/\1/p' app/main.c)
+PREFIX ?= /usr/local
+usr = $(DESTDIR)$(PREFIX)
+share = $(usr)/share/holdfast
+etc = $(DESTDIR)/etc
+at_prefix = sed 's|/usr/\(s\?bin/holdfast\|share/\)|$(PREFIX)/\1|'
+
+.PHONY: install deb
+install: $(B)/holdfast
+	$(call say,INST,$(usr))
+	$(Q)install -D -m 0755 $(B)/holdfast $(usr)/bin/holdfast
+	$(Q)install -d -m 0755 $(usr)/sbin $(usr)/lib/systemd/system $(share)/nginx $(share)/web \
+		$(etc)/holdfast $(etc)/nginx/sites-available
+	$(Q)$(at_prefix) deploy/holdfastctl | install -m 0755 /dev/stdin $(usr)/sbin/holdfastctl
+	$(Q)$(at_prefix) deploy/holdfast.service | \
+		install -m 0644 /dev/stdin $(usr)/lib/systemd/system/holdfast.service
+	$(Q)install -D -m 0644 deploy/holdfast.sysusers $(usr)/lib/sysusers.d/holdfast.conf
+	$(Q)$(at_prefix) nginx/holdfast.conf | install -m 0644 /dev/stdin $(share)/nginx/holdfast.conf
+	$(Q)install -m 0644 app/web/* $(share)/web
+	$(Q)install -D -m 0644 README.md $(usr)/share/doc/holdfast/README.md
+	$(Q)[ -e $(etc)/holdfast/holdfast.env ] || \
+		install -m 0640 deploy/holdfast.env.example $(etc)/holdfast/holdfast.env
+	$(Q)[ -e $(etc)/nginx/sites-available/holdfast ] || \
+		install -m 0644 $(share)/nginx/holdfast.conf $(etc)/nginx/sites-available/holdfast
+
+deb: $(B)/holdfast
+	@rm -rf $(B)/deb
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/deb/debian/holdfast) PREFIX=/usr
+	$(Q)deploy/deb.sh $(B)/deb $(VERSION) $(B)
+	@rm -rf $(B)/deb
 
 clean:
 	rm -rf build

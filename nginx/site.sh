@@ -16,7 +16,8 @@ if [ "$(id -u)" = 0 ]; then
 	echo "user $(id -un) $(id -gn);" >>"$dir/nginx.conf"
 fi
 
-set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e "s|unix:/run/holdfast/|unix:$sockets/|" \
+set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e '/listen \[::\]:80;/d' \
+	-e "s|unix:/run/holdfast/|unix:$sockets/|" \
 	-e "s|root /usr/share/holdfast;|root $app;|"
 if [ -n "$htpasswd" ]; then
 	# shellcheck disable=SC2016
