@@ -271,6 +271,16 @@ expect_status 200
 expect_header Content-Type "text/html; charset=utf-8"
 ls "$debian"/run/holdfastctl.* 2>/dev/null && fail "copies of secrets stay behind"
 
+# ---- elsewhere, and what is edited there stays, too
+
+make -s -C "$root" install DESTDIR="$stack/elsewhere" PREFIX=/opt/holdfast
+grep -qx "ExecStart=/opt/holdfast/bin/holdfast serve" \
+	"$stack/elsewhere/opt/holdfast/lib/systemd/system/holdfast.service"
+grep -q "root /opt/holdfast/share/holdfast;" "$stack/elsewhere/etc/nginx/sites-available/holdfast"
+echo edited >"$stack/elsewhere/etc/holdfast/holdfast.env"
+make -s -C "$root" install DESTDIR="$stack/elsewhere" PREFIX=/opt/holdfast
+grep -qx edited "$stack/elsewhere/etc/holdfast/holdfast.env"
+
 # ---- an upgrade, while she writes
 
 next_version "$stack/next"
