@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes DIR/nginx.conf and DIR/holdfast.conf: the site as it is deployed, on
-# 127.0.0.1:PORT, with its sockets in SOCKETS and the pages of app/web.  Run it
-# with `nginx -c DIR/nginx.conf`.
+# 127.0.0.1:PORT, its metrics on PORT + 10000, with its sockets in SOCKETS and the
+# pages of app/web.  Run it with `nginx -c DIR/nginx.conf`.
 #
 #	site.sh DIR PORT SOCKETS [HTPASSWD]	with HTPASSWD nginx names the user
 set -eu
@@ -17,6 +17,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e '/listen \[::\]:80;/d' \
+	-e "s|listen 127.0.0.1:9464;|listen 127.0.0.1:$((port + 10000));|" \
 	-e "s|unix:/run/holdfast/|unix:$sockets/|" \
 	-e "s|root /usr/share/holdfast;|root $app;|"
 if [ -n "$htpasswd" ]; then

@@ -273,13 +273,18 @@ ls "$debian"/run/holdfastctl.* 2>/dev/null && fail "copies of secrets stay behin
 
 # ---- elsewhere, and what is edited there stays, too
 
+# expect_elsewhere LINE FILE
+expect_elsewhere() {
+	grep -q "^[[:space:]]*$1$" "$stack/elsewhere/$2" || fail "$2 has no line '$1'"
+}
+
 make -s -C "$root" install DESTDIR="$stack/elsewhere" PREFIX=/opt/holdfast
-grep -qx "ExecStart=/opt/holdfast/bin/holdfast serve" \
-	"$stack/elsewhere/opt/holdfast/lib/systemd/system/holdfast.service"
-grep -q "root /opt/holdfast/share/holdfast;" "$stack/elsewhere/etc/nginx/sites-available/holdfast"
+expect_elsewhere "ExecStart=/opt/holdfast/bin/holdfast serve" \
+	opt/holdfast/lib/systemd/system/holdfast.service
+expect_elsewhere "root /opt/holdfast/share/holdfast;" etc/nginx/sites-available/holdfast
 echo edited >"$stack/elsewhere/etc/holdfast/holdfast.env"
 make -s -C "$root" install DESTDIR="$stack/elsewhere" PREFIX=/opt/holdfast
-grep -qx edited "$stack/elsewhere/etc/holdfast/holdfast.env"
+expect_elsewhere edited etc/holdfast/holdfast.env
 
 # ---- an upgrade, while she writes
 
