@@ -69,15 +69,6 @@ $(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
 # Compiled and no more: for what warns.
 objects: $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c app/*/*.c))
 
-# What /metrics says of the program.
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-$(B)/obj/http/api_metrics.o: CSTD += -DHOLDFAST_VERSION='"$(VERSION)"'
-$(B)/obj/http/api_metrics.o: $(B)/version
-.PHONY: always
-$(B)/version: always
-	@mkdir -p $(@D)
-	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
-
 $(B)/obj/%.o: app/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -162,7 +153,7 @@ fuzz: fuzzers
 
 # `make install` puts files in their places and starts nothing; those below /etc only where
 # there are none.  deploy/debian/postinst says what comes next.
-VERSION = $(shell sed -n 's/^static const char version.* "\(.*\)";/\1/p' app/main.c)
+VERSION = $(shell sed -n 's/^.define HOLDFAST_VERSION "\(.*\)"/\1/p' app/base/version.h)
 PREFIX ?= /usr/local
 usr = $(DESTDIR)$(PREFIX)
 share = $(usr)/share/holdfast

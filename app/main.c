@@ -1,11 +1,10 @@
 #include "cmd.h"
 
+#include "base/version.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Said nowhere else: the Makefile reads it from this line. */
-static const char version[] = "0.9.0";
 
 static const struct command commands[] = {
 	{ "serve", cmd_serve, "", "run" },
@@ -76,7 +75,7 @@ int main(int argc, char **argv)
 		return CMD_OK;
 	}
 	if (asks_for_version(argv[1])) {
-		(void)printf("holdfast %s\n", version);
+		(void)printf("holdfast %s\n", HOLDFAST_VERSION);
 		return CMD_OK;
 	}
 	const struct command *c = find(argv[1]);

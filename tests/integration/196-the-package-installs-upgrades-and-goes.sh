@@ -40,7 +40,7 @@ next_version() {
 	mkdir -p "$1/build"
 	cp -a "$root/Makefile" "$root/README.md" "$root/app" "$root/deploy" "$root/nginx" "$1"
 	cp -a "$root/build/obj" "$root/build/lib" "$1/build"
-	sed -i 's/^\(static const char version.* "\).*\(";\)$/\199.0\2/' "$1/app/main.c"
+	sed -i 's/^\(.define HOLDFAST_VERSION\) .*/\1 "99.0"/' "$1/app/base/version.h"
 	echo '#HOLDFAST_SOCKETS=2' >>"$1/deploy/holdfast.env.example"
 	make -s -C "$1" deb
 }
