@@ -8,14 +8,16 @@
 
 # ---- a clean Debian, made once, and the two packages
 
-# Sets `codename` and `mirror`: the release that runs here and where its packages come from.
+# Sets `codename`, `mirror` and `components`: the release that runs here, and where apt has
+# its packages from.
 find_release() {
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	# shellcheck disable=SC2016
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
-		'Created-By: Packages' | awk -v release="$codename" \
-		'$2 == release && $3 == "main" { print $1; exit }')
-	[ -n "$mirror" ] || skip "apt has no source of ${codename:-this release}"
+	read -r mirror components < <(apt-get indextargets --format \
+		'$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u |
+		awk -v release="$codename" '$2 == release { all[$1] = all[$1] "," $3 }
+			END { for (uri in all) if (all[uri] ~ /,main(,|$)/) print uri, substr(all[uri], 2) }') ||
+		skip "apt has no source of ${codename:-this release}"
 }
 
 # make_image WORK IMAGE PACKAGE: packages that the package needs are there, but not
@@ -23,7 +25,8 @@ find_release() {
 make_image() {
 	mount -t tmpfs none "$1"
 	find_release
-	debootstrap --variant=minbase "$codename" "$1/root" "$mirror" >"$1/log" 2>&1 ||
+	debootstrap --variant=minbase --components="$components" "$codename" "$1/root" "$mirror" \
+		>"$1/log" 2>&1 ||
 		{ tail -n 20 "$1/log" >&2; fail "debootstrap fails"; }
 	cp "$3" "$1/root/tmp/holdfast.deb"
 	chroot "$1/root" apt-get -q -y --no-install-recommends --download-only install \
