@@ -164,14 +164,14 @@ at_prefix = sed -E 's,/usr/(s?bin/holdfast|share/|lib/systemd),$(PREFIX)/\1,'
 install: $(B)/holdfast
 	$(call say,INST,$(usr))
 	$(Q)install -D -m 0755 $(B)/holdfast $(usr)/bin/holdfast
-	$(Q)install -d -m 0755 $(usr)/sbin $(usr)/lib/systemd/system $(share)/nginx $(share)/web \
+	$(Q)install -d -m 0755 $(usr)/sbin $(usr)/lib/systemd/system $(share)/nginx \
 		$(etc)/holdfast $(etc)/nginx/sites-available
 	$(Q)$(at_prefix) deploy/holdfastctl | install -m 0755 /dev/stdin $(usr)/sbin/holdfastctl
 	$(Q)$(at_prefix) deploy/holdfast.service | \
 		install -m 0644 /dev/stdin $(usr)/lib/systemd/system/holdfast.service
 	$(Q)install -D -m 0644 deploy/holdfast.sysusers $(usr)/lib/sysusers.d/holdfast.conf
 	$(Q)$(at_prefix) nginx/holdfast.conf | install -m 0644 /dev/stdin $(share)/nginx/holdfast.conf
-	$(Q)install -m 0644 app/web/* $(share)/web
+	$(Q)cd app/web && find . -type f -exec install -D -m 0644 {} $(abspath $(share))/web/{} \;
 	$(Q)install -D -m 0644 -t $(share)/prometheus deploy/prometheus/holdfast.rules.yml
 	$(Q)install -D -m 0644 -t $(share)/grafana deploy/grafana/holdfast.json
 	$(Q)install -D -m 0644 README.md $(usr)/share/doc/holdfast/README.md

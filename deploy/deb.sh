@@ -10,7 +10,7 @@ stage=$work/debian/holdfast
 architecture=$(dpkg --print-architecture)
 
 strip --strip-unneeded "$stage/usr/bin/holdfast"
-mkdir "$stage/DEBIAN"
+install -d -m 0755 "$stage/DEBIAN"
 # What dpkg-shlibdeps looks for around the program.
 echo "Source: holdfast" >"$work/debian/control"
 needed=$(cd "$work" && dpkg-shlibdeps -O debian/holdfast/usr/bin/holdfast |

@@ -34,6 +34,7 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->dirty_since_ms = s->dirty_since_ms;
 	out->failed_since_ms = s->failed_since_ms;
 	out->last_success_ms = s->last_success_ms;
+	out->last_took_ms = s->last_took_ms;
 	out->next_attempt_ms = s->next_attempt_ms;
 	out->held_until_ms = s->held_until_ms;
 	out->began_ms = s->began_ms;
@@ -113,11 +114,13 @@ bool slot_push_clears(struct slot *s, uint64_t covered)
 	return covered >= s->clear_at;
 }
 
-void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms)
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, uint32_t took_ms,
+		      int64_t wall_ms)
 {
 	bool clears = slot_push_clears(s, covered);
 
 	s->txid = txid;
+	s->last_took_ms = took_ms;
 	s->last_success_ms = wall_ms;
 	s->failures = 0;
 	s->held_until_ms = 0;
@@ -259,6 +262,24 @@ void slot_hurry(struct slot *s, int64_t mono_ms)
 		mono_ms = held;
 	if (s->next_attempt_ms > mono_ms)
 		s->next_attempt_ms = mono_ms;
+}
+
+static int64_t pay(int64_t until_us, int64_t used_us, int64_t now_us)
+{
+	if (until_us < now_us)
+		until_us = now_us;
+	until_us += used_us * SLOT_SHARE;
+	return until_us < now_us + SLOT_MEMORY_US ? until_us : now_us + SLOT_MEMORY_US;
+}
+
+/* The word is the moment at which all that was used is paid for. */
+int64_t slot_charge(struct slot *s, int64_t used_us, int64_t now_us)
+{
+	int64_t before = s->used_until_us, after = pay(before, used_us, now_us);
+
+	while (used_us != 0 && !atomic_compare_exchange_weak(&s->used_until_us, &before, after))
+		after = pay(before, used_us, now_us);
+	return SLOT_SPARE_US - (after - now_us) / SLOT_SHARE;
 }
 
 uint64_t slot_writer(const struct slot *s)

@@ -221,6 +221,7 @@ expect_file 600 root:root /etc/holdfast/{jwt-key,s3-access-key,s3-secret-key}
 expect_file 700 holdfast:holdfast /var/lib/holdfast
 expect_file 644 root:root /etc/nginx/sites-available/holdfast \
 	/usr/share/holdfast/{web/index.html,web/holdfast.js,nginx/holdfast.conf}
+diff -r "$root/app/web" "$debian/usr/share/holdfast/web" || fail "the pages are other ones"
 [ ! -e "$debian/etc/nginx/sites-enabled/holdfast" ] || fail "the site is enabled"
 in_debian id -nG www-data | grep -qw holdfast || fail "nginx's user is not in the group"
 [ "$(in_debian getent passwd holdfast | cut -d : -f 6-)" = /var/lib/holdfast:/usr/sbin/nologin ] ||
