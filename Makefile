@@ -181,7 +181,7 @@ install: $(B)/holdfast
 		install -m 0644 $(share)/nginx/holdfast.conf $(etc)/nginx/sites-available/holdfast
 
 deb: $(B)/holdfast
-	@rm -rf $(B)/deb
+	@rm -rf $(B)/deb $(B)/holdfast_*.deb
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/deb/debian/holdfast) PREFIX=/usr
 	$(Q)deploy/deb.sh $(B)/deb $(VERSION) $(B)
 	@rm -rf $(B)/deb

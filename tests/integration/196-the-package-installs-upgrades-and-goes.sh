@@ -55,7 +55,6 @@ case ${1:-} in
 	command -v debootstrap dpkg-shlibdeps >/dev/null || skip "no debootstrap, or no dpkg-dev"
 	"${namespaces[@]}" --net true 2>/dev/null || skip "namespaces are not allowed"
 	find_release
-	rm -f "$root"/build/holdfast_*.deb
 	make -s -C "$root" deb
 	package=$(echo "$root"/build/holdfast_*.deb)
 	image=$root/build/debian-$codename-$(dpkg-deb -f "$package" Depends | md5sum | head -c 8).tar
