@@ -1,4 +1,5 @@
 # Holdfast.  `make demo` shows it, `make test` proves it, `make` builds it.
+# `make deb` packs it for Debian, `make install` puts it in its places.
 #
 # Folders below app/ are layers; each becomes an archive, so that a unit test
 # links the folder it tests and what lies below, and nothing above.
@@ -67,15 +68,6 @@ $(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
 
 # Compiled and no more: for what warns.
 objects: $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c app/*/*.c))
-
-# What /metrics says of the program.
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-$(B)/obj/http/api_metrics.o: CSTD += -DHOLDFAST_VERSION='"$(VERSION)"'
-$(B)/obj/http/api_metrics.o: $(B)/version
-.PHONY: always
-$(B)/version: always
-	@mkdir -p $(@D)
-	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
 $(B)/obj/%.o: app/%.c
 	@mkdir -p $(@D)
@@ -158,6 +150,41 @@ fuzzers:
 
 fuzz: fuzzers
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -n 1 tests/fuzz/run.sh $(FUZZ_S)
+
+# `make install` puts files in their places and starts nothing; those below /etc only where
+# there are none.  deploy/debian/postinst says what comes next.
+VERSION = $(shell sed -n 's/^.define HOLDFAST_VERSION "\(.*\)"/\1/p' app/base/version.h)
+PREFIX ?= /usr/local
+usr = $(DESTDIR)$(PREFIX)
+share = $(usr)/share/holdfast
+etc = $(DESTDIR)/etc
+at_prefix = sed -E 's,/usr/(s?bin/holdfast|share/|lib/systemd),$(PREFIX)/\1,'
+
+.PHONY: install deb
+install: $(B)/holdfast
+	$(call say,INST,$(usr))
+	$(Q)install -D -m 0755 $(B)/holdfast $(usr)/bin/holdfast
+	$(Q)install -d -m 0755 $(usr)/sbin $(usr)/lib/systemd/system $(share)/nginx \
+		$(etc)/holdfast $(etc)/nginx/sites-available
+	$(Q)$(at_prefix) deploy/holdfastctl | install -m 0755 /dev/stdin $(usr)/sbin/holdfastctl
+	$(Q)$(at_prefix) deploy/holdfast.service | \
+		install -m 0644 /dev/stdin $(usr)/lib/systemd/system/holdfast.service
+	$(Q)install -D -m 0644 deploy/holdfast.sysusers $(usr)/lib/sysusers.d/holdfast.conf
+	$(Q)$(at_prefix) nginx/holdfast.conf | install -m 0644 /dev/stdin $(share)/nginx/holdfast.conf
+	$(Q)cd app/web && find . -type f -exec install -D -m 0644 {} $(abspath $(share))/web/{} \;
+	$(Q)install -D -m 0644 -t $(share)/prometheus deploy/prometheus/holdfast.rules.yml
+	$(Q)install -D -m 0644 -t $(share)/grafana deploy/grafana/holdfast.json
+	$(Q)install -D -m 0644 README.md $(usr)/share/doc/holdfast/README.md
+	$(Q)[ -e $(etc)/holdfast/holdfast.env ] || \
+		install -m 0640 deploy/holdfast.env.example $(etc)/holdfast/holdfast.env
+	$(Q)[ -e $(etc)/nginx/sites-available/holdfast ] || \
+		install -m 0644 $(share)/nginx/holdfast.conf $(etc)/nginx/sites-available/holdfast
+
+deb: $(B)/holdfast
+	@rm -rf $(B)/deb $(B)/holdfast_*.deb
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/deb/debian/holdfast) PREFIX=/usr
+	$(Q)deploy/deb.sh $(B)/deb $(VERSION) $(B)
+	@rm -rf $(B)/deb
 
 clean:
 	rm -rf build

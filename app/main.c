@@ -1,5 +1,7 @@
 #include "cmd.h"
 
+#include "base/version.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +50,13 @@ static void print_help(FILE *out)
 		(void)fprintf(out, "%s holdfast %s %s\n\t\t%s\n", i == 0 ? "usage:" : "      ",
 			      c->name, c->usage, c->meaning);
 	}
+	(void)fprintf(out, "       holdfast help\n       holdfast version\n");
 	(void)fprintf(out, "Configured by the environment: see `holdfast check --help`.\n");
+}
+
+static bool asks_for_version(const char *word)
+{
+	return strcmp(word, "version") == 0 || strcmp(word, "--version") == 0;
 }
 
 static bool asks_for_help(const char *word)
@@ -64,6 +72,10 @@ int main(int argc, char **argv)
 	}
 	if (asks_for_help(argv[1])) {
 		print_help(stdout);
+		return CMD_OK;
+	}
+	if (asks_for_version(argv[1])) {
+		(void)printf("holdfast %s\n", HOLDFAST_VERSION);
 		return CMD_OK;
 	}
 	const struct command *c = find(argv[1]);

@@ -646,7 +646,9 @@ static int read_secret_file(const struct variable *v, const char *path, struct s
 	if (len > 0 && secret[len - 1] == '\n')
 		len--;
 	secret[len] = '\0';
-	if (strlen(secret) != (size_t)len)
+	if (len == 0)
+		result = wrong_file(v, path, "is empty", said);
+	else if (strlen(secret) != (size_t)len)
 		result = wrong_file(v, path, "has a control character", said);
 	else
 		result = parse(v, secret, out, said);

@@ -8,10 +8,10 @@
 set -eu
 
 run="nginx libfcgi0ldbl libsqlite3-0 libcurl4 libssl3 libyajl2 libexpat1 liblz4-1 libseccomp2 openssl curl procps"
-build="gcc make libc6-dev libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev libyajl-dev
-	libexpat1-dev liblz4-dev libseccomp-dev"
+build="gcc make dpkg-dev libc6-dev libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev
+	libyajl-dev libexpat1-dev liblz4-dev libseccomp-dev"
 test="libcmocka-dev systemd nodejs npm sqlite3 jq faketime clang libclang-rt-dev clang-tidy cppcheck shellcheck
-	chromium"
+	debootstrap chromium"
 
 # Ubuntu has it as a snap only, which a server or a container may not run: there
 # whoever wants the pages tested installs a browser, and without one that is skipped.

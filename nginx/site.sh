@@ -16,7 +16,7 @@ if [ "$(id -u)" = 0 ]; then
 	echo "user $(id -un) $(id -gn);" >>"$dir/nginx.conf"
 fi
 
-set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" \
+set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e '/listen \[::\]:80;/d' \
 	-e "s|listen 127.0.0.1:9464;|listen 127.0.0.1:$((port + 10000));|" \
 	-e "s|unix:/run/holdfast/|unix:$sockets/|" \
 	-e "s|root /usr/share/holdfast;|root $app;|"

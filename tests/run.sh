@@ -103,7 +103,8 @@ stage_layers() {
 stage_shell() {
 	local sources
 
-	mapfile -t sources < <(printf '%s\n' deploy/*.sh nginx/*.sh tests/*.sh tests/*/*.sh .ci/run |
+	mapfile -t sources < <(printf '%s\n' deploy/*.sh deploy/holdfastctl \
+		deploy/debian/p* nginx/*.sh tests/*.sh tests/*/*.sh .ci/run |
 		grep -v '^tests/integration/[0-9]')
 	check "shell scripts" shellcheck -x -P SCRIPTDIR "${sources[@]}"
 	# Without the library, or each would take a second: what is defined there and

@@ -1,16 +1,12 @@
 #include "http/api_metrics.h"
 
 #include "base/clock.h"
+#include "base/version.h"
 #include "state/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The Makefile knows it. */
-#ifndef HOLDFAST_VERSION
-#define HOLDFAST_VERSION "unknown"
-#endif
 
 enum { CENSUS_MS = 1000, LABELS_MAX = 64 };
 
