@@ -3,7 +3,7 @@
 # new host, before its first start; what was interrupted or refused is whole or
 # not there at all, and the service goes on from where the lost one was.
 . "$(dirname "$0")/lib.sh"
-export HOLDFAST_SILENCE_TIMEOUT_MS=500 HOLDFAST_RETRY_MAX_MS=400
+export HOLDFAST_SILENCE_TIMEOUT_MS=400 HOLDFAST_RETRY_MAX_MS=400
 start_stack
 
 # restore_all STATUS [ARGUMENTS...]: what it says in $said, what it complains about in $stack/said.
@@ -68,12 +68,14 @@ expect_said "failed alice (timeout)" "failed bob (timeout)" "failed carol (timeo
 expect_nothing_here -name 'db.sqlite*'
 
 # Killed while carol is on her way: who was there stays, and carol comes with the next one.
-store_answers '{"action":"delay","method":"GET","path":"/carol/","before_ms":400}'
+store_answers '{"action":"read-then-silent","method":"GET","path":"/carol/"}'
 holdfast restore --all >"$stack/killed" 2>&1 &
 killed=$!
 wait_until 10 grep -q "^ok bob txid=1" "$stack/killed"
 wait_until 10 grep -q "^ok alice txid=3" "$stack/killed"
-kill -KILL "$killed"
+program=$(stack_pids)
+# shellcheck disable=SC2086
+kill -KILL $program || fail "it ended before it could be killed: $(<"$stack/killed")"
 wait "$killed" 2>/dev/null || true
 expect_dumps alice bob
 expect_nothing_here -path '*/carol/db.sqlite'
