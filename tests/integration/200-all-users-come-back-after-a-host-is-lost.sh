@@ -80,6 +80,10 @@ wait "$killed" 2>/dev/null || true
 expect_dumps alice bob
 expect_nothing_here -path '*/carol/db.sqlite'
 store_answers normally
+store_log_clear
+
+# Beside the service, which has not seen her yet.
+start_holdfast
 alice=$(stat -c '%i %y' "$(local_file alice)")
 echo x | s3 put 'u/not a user/0000/1'
 restore_all 0
@@ -88,9 +92,7 @@ expect_complaint "'not a user/' in the store"
 [ "$(stat -c '%i %y' "$(local_file alice)")" = "$alice" ] || fail "alice was touched"
 expect_dumps "${users[@]}"
 
-# The service: nothing to push, no conflict, and the next transaction is the next one.
-store_log_clear
-start_holdfast
+# Nothing to push, no conflict, and the next transaction is the next one.
 for user in "${users[@]}"; do
 	expect_rows "$user" "SELECT text FROM note LIMIT 1" "of $user"
 	expect_no_header X-Sync-Status
@@ -126,4 +128,13 @@ expect_dumps bob carol
 expect_sound "$(local_file alice)"
 restore_all 1 --store "file:$stack/empty"
 expect_complaint "has no users"
+
+# A disk on which nobody can be restored is not tried with everybody.
+for number in {1..9}; do
+	cp -r "$stack/folder/bob" "$stack/folder/bob$number"
+done
+rm -r "$(data)/users"
+touch "$(data)/users"
+restore_all 1 --store "file:$stack/folder"
+expect_complaint "given up after 8 failures in a row (disk), 5 users are left"
 finish

@@ -824,8 +824,9 @@ static void list_follows_its_pages(void **state)
 static void folders_are_asked_for_with_a_delimiter(void **state)
 {
 	static const struct reply reply = {
-		ANSWER, LIST_HEAD "<CommonPrefixes><Prefix>pre/alice/</Prefix></CommonPrefixes>"
-				  "<CommonPrefixes><Prefix>pre/bob/</Prefix></CommonPrefixes>" LIST_LAST
+		ANSWER,
+		LIST_HEAD "<CommonPrefixes><Prefix>pre/alice/</Prefix></CommonPrefixes>"
+			  "<CommonPrefixes><Prefix>pre/bob/</Prefix></CommonPrefixes>" LIST_LAST
 	};
 	static const char wanted[] =
 		"GET /base/holdfast?delimiter=%2F&list-type=2&prefix=pre%2F HTTP";
