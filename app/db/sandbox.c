@@ -42,6 +42,7 @@ enum {
 	MEMORY_MIN = 64 << 20, /* what a statement may always take, */
 	MEMORY_VALUES = 4, /* so many of the longest values beside it, */
 	MEMORY_SQL = 32, /* and an INSERT of short rows, so many times its text */
+	SCHEMA_MAX = 8 << 20, /* what a connection may hold between requests without a stream */
 	DENIAL_MAX = 100,
 };
 
@@ -58,6 +59,10 @@ struct sandbox {
 	int64_t statement_until; /* 0: not started yet */
 	int64_t request_until; /* 0: outside of a request */
 	struct heap_share heap; /* of one step */
+	bool (*look)(void *owner);
+	void *look_owner;
+	int64_t looked_ms;
+	bool gave_way;
 	bool watched;
 	timer_t watch; /* set while watched */
 	char denial[DENIAL_MAX];
@@ -227,6 +232,28 @@ static int authorize(void *owner, int action, const char *a, const char *b, cons
 	return verdict;
 }
 
+static bool gives_way(struct sandbox *s, int64_t now_ms)
+{
+	if (s->look == NULL || now_ms == s->looked_ms)
+		return false;
+	s->looked_ms = now_ms;
+	s->gave_way = s->look(s->look_owner);
+	return s->gave_way;
+}
+
+/* Of the statement, or of what is prepared now. */
+static void start_clock(struct sandbox *s)
+{
+	s->statement_until = clock_mono_ms() + s->limits.statement_ms;
+	s->heap.until_ms = s->statement_until;
+}
+
+static void note_timeout(struct sandbox *s)
+{
+	(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
+		       (long long)s->limits.statement_ms);
+}
+
 /*
  * The clock starts with the first call, not with the statement: waiting for
  * the write lock has a limit of its own and comes before.
@@ -236,11 +263,12 @@ static int watch_time(void *owner)
 	struct sandbox *s = owner;
 	int64_t now = clock_mono_ms();
 
+	if (gives_way(s, now))
+		return 1;
 	if (s->statement_until == 0)
-		s->statement_until = now + s->limits.statement_ms;
+		start_clock(s);
 	if (now >= s->statement_until) {
-		(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
-			       (long long)s->limits.statement_ms);
+		note_timeout(s);
 		return 1;
 	}
 	if (s->request_until != 0 && now >= s->request_until) {
@@ -285,6 +313,17 @@ static void unwatch(struct sandbox *s)
 	s->watched = false;
 }
 
+/*
+ * Once the frames of a commit are on disk it must not fail for want of memory:
+ * it would be refused, and be there after a crash.
+ */
+static int begin_commit(void *owner)
+{
+	(void)owner;
+	heap_charge(NULL);
+	return 0;
+}
+
 static int clamp(int64_t value, int low, int high)
 {
 	if (value < low)
@@ -303,7 +342,7 @@ static void set_limits(struct sqlite3 *db, const struct userdb_limits *limits)
 		{ SQLITE_LIMIT_COMPOUND_SELECT, 500 },
 		{ SQLITE_LIMIT_EXPR_DEPTH, 1000 },
 		{ SQLITE_LIMIT_FUNCTION_ARG, 100 },
-		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200 },
+		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100 },
 		{ SQLITE_LIMIT_TRIGGER_DEPTH, 100 },
 		{ SQLITE_LIMIT_VARIABLE_NUMBER, 32766 },
 		{ SQLITE_LIMIT_VDBE_OP, 1000000 },
@@ -346,7 +385,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	s->heap.most = MEMORY_MIN + MEMORY_SQL * (int64_t)limits->max_sql_bytes +
 		       MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
 	temp->most = TEMP_DATABASES * limits->max_db_bytes;
-	sql_function_register(db);
+	sql_function_register(db, &s->heap.until_ms);
 	drop_modules(db);
 	configure(db, SQLITE_DBCONFIG_DEFENSIVE, 1);
 	configure(db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
@@ -354,6 +393,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	configure(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0);
 	sqlite3_set_authorizer(db, authorize, s);
 	sqlite3_progress_handler(db, PROGRESS_OPS, watch_time, s);
+	sqlite3_commit_hook(db, begin_commit, NULL);
 	return s;
 }
 
@@ -402,6 +442,14 @@ void sandbox_leave_request(struct sandbox *s)
 	s->statement_until = 0;
 }
 
+static int schema_bytes(const struct sandbox *s)
+{
+	int now = 0, most = 0;
+
+	(void)sqlite3_db_status(s->db, SQLITE_DBSTATUS_SCHEMA_USED, &now, &most, 0);
+	return now;
+}
+
 void sandbox_end_request(struct sandbox *s)
 {
 	s->request_until = 0;
@@ -411,6 +459,8 @@ void sandbox_end_request(struct sandbox *s)
 		s->tainted = true;
 	}
 	sqlite3_set_last_insert_rowid(s->db, 0);
+	if (schema_bytes(s) > SCHEMA_MAX)
+		s->tainted = true;
 	unwatch(s);
 }
 
@@ -422,6 +472,17 @@ bool sandbox_tainted(const struct sandbox *s)
 const struct userdb_limits *sandbox_limits(const struct sandbox *s)
 {
 	return &s->limits;
+}
+
+void sandbox_set_look(struct sandbox *s, bool (*look)(void *owner), void *owner)
+{
+	s->look = look;
+	s->look_owner = owner;
+}
+
+bool sandbox_gave_way(const struct sandbox *s)
+{
+	return s->gave_way;
 }
 
 bool sandbox_in_transaction(const struct sandbox *s)
@@ -462,6 +523,7 @@ static void forget_reasons(struct sandbox *s)
 	s->timeout[0] = '\0';
 	s->overflow[0] = '\0';
 	s->temp->exceeded = false;
+	s->gave_way = false;
 }
 
 static void begin_bounds(struct sandbox *s)
@@ -469,6 +531,7 @@ static void begin_bounds(struct sandbox *s)
 	forget_reasons(s);
 	temp_space_charge(s->temp);
 	s->heap.used = 0;
+	s->heap.late = false;
 	heap_charge(&s->heap);
 }
 
@@ -481,6 +544,7 @@ static void end_bounds(void)
 void sandbox_begin_prepare(struct sandbox *s)
 {
 	s->seen = 0;
+	start_clock(s);
 	begin_bounds(s);
 }
 
@@ -508,12 +572,17 @@ void sandbox_end_setting(struct sandbox *s)
 bool sandbox_begin_statement(struct sandbox *s)
 {
 	forget_reasons(s);
-	s->statement_until = 0;
+	start_clock(s);
 	if (s->request_until == 0 || clock_mono_ms() < s->request_until)
 		return true;
 	(void)snprintf(s->timeout, sizeof s->timeout,
 		       "the statements of one request took too long together");
 	return false;
+}
+
+void sandbox_waited(struct sandbox *s)
+{
+	start_clock(s);
 }
 
 static bool keeps_snapshot(const struct sandbox *s)
@@ -556,8 +625,14 @@ const char *sandbox_denial(const struct sandbox *s)
 	return text_or_null(s->denial);
 }
 
-const char *sandbox_timeout(const struct sandbox *s)
+const char *sandbox_timeout(struct sandbox *s, int rc)
 {
+	if (rc == SQLITE_NOMEM && s->heap.late)
+		note_timeout(s);
+	else if (rc != SQLITE_INTERRUPT)
+		return NULL;
+	else if (s->timeout[0] == '\0' && clock_mono_ms() >= s->statement_until)
+		note_timeout(s);
 	return text_or_null(s->timeout);
 }
 

@@ -16,6 +16,7 @@ struct route {
 	bool needs_user; /* authenticate before calling the handler */
 	route_handler *handler;
 	const char *allow; /* the path's methods; NULL for an unknown path */
+	enum metrics_route class;
 };
 
 /* HEAD goes to the handler of GET.  All texts of the answer are literals. */

@@ -3,7 +3,20 @@
 #include "base/clock.h"
 #include "state/slot_words.h"
 
+#include <assert.h>
 #include <string.h>
+
+enum { KIB = 1024 };
+
+/* What README and DESIGN promise of the memory of an active user. */
+static_assert(sizeof(struct slot) <= 256, "a slot outgrows its bound");
+
+static uint32_t in_kib(uint64_t bytes)
+{
+	uint64_t kib = bytes / KIB + (bytes % KIB != 0);
+
+	return kib < UINT32_MAX ? (uint32_t)kib : UINT32_MAX;
+}
 
 void slot_read(const struct slot *s, struct slot_view *out)
 {
@@ -21,6 +34,7 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->dirty_since_ms = s->dirty_since_ms;
 	out->failed_since_ms = s->failed_since_ms;
 	out->last_success_ms = s->last_success_ms;
+	out->last_took_ms = s->last_took_ms;
 	out->next_attempt_ms = s->next_attempt_ms;
 	out->held_until_ms = s->held_until_ms;
 	out->began_ms = s->began_ms;
@@ -32,6 +46,8 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->checked = s->checked != 0;
 	out->suspect = s->suspect != 0;
 	out->wal_long = s->wal_long != 0;
+	out->wal_bytes = (uint64_t)s->wal_kib * KIB;
+	out->spool_bytes = (uint64_t)s->spool_kib * KIB;
 }
 
 void slot_id(const struct slot *s, struct user_id *out)
@@ -57,6 +73,8 @@ void slot_load(struct slot *s, const struct slot_saved *saved)
 	s->conflict = saved->conflict;
 	s->failures = saved->failed_since_ms != 0;
 	s->failed_since_ms = saved->failed_since_ms;
+	s->wal_kib = in_kib(saved->wal_bytes);
+	s->spool_kib = in_kib(saved->spool_bytes);
 	if (saved->dirty)
 		slot_commit(s);
 	s->loaded = 1;
@@ -96,11 +114,13 @@ bool slot_push_clears(struct slot *s, uint64_t covered)
 	return covered >= s->clear_at;
 }
 
-void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms)
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, uint32_t took_ms,
+		      int64_t wall_ms)
 {
 	bool clears = slot_push_clears(s, covered);
 
 	s->txid = txid;
+	s->last_took_ms = took_ms;
 	s->last_success_ms = wall_ms;
 	s->failures = 0;
 	s->held_until_ms = 0;
@@ -168,6 +188,16 @@ void slot_wal_long(struct slot *s)
 	s->wal_long = 1;
 }
 
+void slot_wal_is(struct slot *s, uint64_t bytes)
+{
+	s->wal_kib = in_kib(bytes);
+}
+
+void slot_push_spool_is(struct slot *s, uint64_t bytes)
+{
+	s->spool_kib = in_kib(bytes);
+}
+
 void slot_keep(struct slot *s, enum slot_keep keep)
 {
 	s->keep = keep;
@@ -181,6 +211,8 @@ void slot_push_abandoned(struct slot *s)
 	s->dirty_since_ms = 0;
 	s->failed_since_ms = 0;
 	s->files = FILES_ABSENT;
+	s->wal_kib = 0;
+	s->spool_kib = 0;
 	s->stored = s->committed;
 }
 
@@ -230,6 +262,24 @@ void slot_hurry(struct slot *s, int64_t mono_ms)
 		mono_ms = held;
 	if (s->next_attempt_ms > mono_ms)
 		s->next_attempt_ms = mono_ms;
+}
+
+static int64_t pay(int64_t until_us, int64_t used_us, int64_t now_us)
+{
+	if (until_us < now_us)
+		until_us = now_us;
+	until_us += used_us * SLOT_SHARE;
+	return until_us < now_us + SLOT_MEMORY_US ? until_us : now_us + SLOT_MEMORY_US;
+}
+
+/* The word is the moment at which all that was used is paid for. */
+int64_t slot_charge(struct slot *s, int64_t used_us, int64_t now_us)
+{
+	int64_t before = s->used_until_us, after = pay(before, used_us, now_us);
+
+	while (used_us != 0 && !atomic_compare_exchange_weak(&s->used_until_us, &before, after))
+		after = pay(before, used_us, now_us);
+	return SLOT_SPARE_US - (after - now_us) / SLOT_SHARE;
 }
 
 uint64_t slot_writer(const struct slot *s)

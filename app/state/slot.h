@@ -13,7 +13,7 @@
  *	slot_commit()			anybody, after COMMIT and before the answer
  *	slot_push_...(), slot_want_lock()	the holder of RIGHT_PUSH
  *	slot_pull_...()			the holder of RIGHT_PUSH and RIGHT_FILES
- *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_long()	anybody
+ *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_...(), slot_charge()	anybody
  */
 #ifndef STATE_SLOT_H
 #define STATE_SLOT_H
@@ -50,6 +50,7 @@ struct slot_view { /* the words, each read once */
 	int64_t dirty_since_ms; /* monotonic, nearly; 0: not dirty */
 	int64_t failed_since_ms; /* wall clock; 0: not failed */
 	int64_t last_success_ms; /* wall clock; 0: none since the start */
+	uint32_t last_took_ms; /* how long that push took */
 	int64_t next_attempt_ms; /* monotonic; 0: at once */
 	int64_t held_until_ms; /* monotonic; before that no hurry helps */
 	int64_t began_ms; /* monotonic; the latest attempt */
@@ -61,6 +62,8 @@ struct slot_view { /* the words, each read once */
 	bool checked; /* the store has been asked whether another host went on */
 	bool suspect; /* its objects are to be listed: some may be missing */
 	bool wal_long; /* the WAL has outgrown its bound since the last attempt */
+	uint64_t wal_bytes; /* since its last checkpoint, as the last commit left it */
+	uint64_t spool_bytes; /* both are rounded up to KiB */
 };
 
 void slot_read(const struct slot *s, struct slot_view *out);
@@ -78,6 +81,8 @@ struct slot_saved {
 	enum slot_files files;
 	bool dirty;
 	bool conflict;
+	uint64_t wal_bytes;
+	uint64_t spool_bytes;
 };
 bool slot_is_loaded(const struct slot *s);
 void slot_load(struct slot *s, const struct slot_saved *saved);
@@ -92,7 +97,8 @@ uint64_t slot_push_began(struct slot *s, uint64_t mark, int64_t mono_ms);
  * flag, given what it covers.
  */
 bool slot_push_clears(struct slot *s, uint64_t covered);
-void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms);
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, uint32_t took_ms,
+		      int64_t wall_ms);
 /* `held` says that until next_attempt_ms not even a waiting user hurries it. */
 void slot_push_failed(struct slot *s, uint32_t error, int64_t wall_ms, int64_t next_attempt_ms,
 		      bool held);
@@ -109,6 +115,7 @@ void slot_push_shortened(struct slot *s);
 void slot_keep(struct slot *s, enum slot_keep keep);
 /* The commits of a database that was put aside will never be stored. */
 void slot_push_abandoned(struct slot *s);
+void slot_push_spool_is(struct slot *s, uint64_t bytes);
 /* The last call of an attempt, whatever came of it. */
 void slot_push_ended(struct slot *s, int64_t mono_ms);
 
@@ -123,6 +130,17 @@ void slot_pull_ended(struct slot *s, int64_t mono_ms);
 /* Whoever holds RIGHT_PUSH next looks whether all objects are there. */
 void slot_suspect(struct slot *s);
 void slot_wal_long(struct slot *s);
+/* For who looks on: nothing is decided by it. */
+void slot_wal_is(struct slot *s, uint64_t bytes);
+
+/*
+ * A worker has worked for the user for so long; how long one may go on now before
+ * the user has used more than its share.  Not above 0: it has.  The share is a
+ * quarter of a worker's time, of which SLOT_SPARE_US can be saved up; more than
+ * that is remembered for SLOT_MEMORY_US at most.
+ */
+enum { SLOT_SHARE = 4, SLOT_SPARE_US = 50 * 1000, SLOT_MEMORY_US = 2 * 1000 * 1000 };
+int64_t slot_charge(struct slot *s, int64_t used_us, int64_t now_us);
 
 /*
  * The worker, as table_worker_mark() of it, in which a transaction that is open

@@ -1,18 +1,20 @@
 /*
  *	+--------------------+ 0
  *	| struct header      |  written once, before the first fork, but for
- *	|                    |  `sweeper` and `store`
+ *	|                    |  `sweeper`, `store` and `metrics`
  *	+--------------------+
  *	| workers            |  TABLE_WORKERS_MAX places
  *	+--------------------+
  *	| due                |  one bit per slot
+ *	+--------------------+
+ *	| used               |  one bit per slot, set for ever before its first use
  *	+--------------------+
  *	| slots              |  open addressing on a keyed hash of the id; a slot
  *	+--------------------+  that was used once is never empty again, so a probe
  *				may stop at the first hole
  *
  * The file is sparse: slots that nobody touched cost nothing, and scans read
- * the bitmap (one page per 32,768 slots), never the slots.
+ * a bitmap (one page per 32,768 slots) and the slots it names.
  *
  * Two users never share a key: it is 64 bits of SipHash under a secret made
  * for this table, so no two of 65,536 users meet by chance or on purpose.
@@ -40,15 +42,17 @@
 
 enum { PROBES_MAX = 256, PAGE = 4096 };
 
-static const uint64_t table_magic = 0x32656c6261746668u; /* "hftable2" */
+static const uint64_t table_magic = 0x35656c6261746668u; /* "hftable5" */
 
 struct header {
 	uint64_t magic;
 	uint64_t layout; /* table_layout */
 	uint64_t nslots; /* a power of two */
 	uint64_t secret[2];
+	_Atomic uint64_t workers_end; /* no place at or behind it was ever a worker's */
 	_Atomic uint64_t sweeper; /* mark of the sweeping worker, all ones: done */
 	struct store_words store;
+	struct metrics metrics;
 };
 
 struct worker {
@@ -59,7 +63,12 @@ struct worker {
 	_Atomic uint32_t party;
 	_Atomic uint32_t leaving;
 	_Atomic uint64_t waiting_end; /* no place at or behind it is in use */
-	uint64_t pad[3]; /* a cache line for each */
+	_Atomic uint64_t pushes; /* what the engine has under way, see struct table_busy */
+	_Atomic uint64_t pulls;
+	_Atomic uint64_t compactions;
+	_Atomic int64_t waits_since_ms; /* see table_worker_waits(); 0: nobody */
+	_Atomic uint32_t socket;
+	_Atomic uint32_t greedy; /* see table_worker_is_greedy() */
 	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
 	_Atomic uint64_t waiting[TABLE_WAITING_MAX]; /* the user's key, KEY_FREE for none */
 };
@@ -75,6 +84,7 @@ struct table {
 	struct header *header;
 	struct worker *workers;
 	_Atomic uint64_t *due;
+	_Atomic uint64_t *used;
 	struct slot *slots;
 	size_t len;
 	int fd;
@@ -95,9 +105,14 @@ static size_t due_at(void)
 	return round_up(sizeof(struct header), PAGE) + sizeof(struct worker) * TABLE_WORKERS_MAX;
 }
 
+static size_t bitmap_len(uint64_t nslots)
+{
+	return round_up((size_t)(nslots + 7) / 8, PAGE);
+}
+
 static size_t slots_at(uint64_t nslots)
 {
-	return due_at() + round_up((size_t)(nslots + 7) / 8, PAGE);
+	return due_at() + 2 * bitmap_len(nslots);
 }
 
 static size_t table_len(uint64_t nslots)
@@ -113,6 +128,7 @@ static struct table *view(void *base, size_t len, uint64_t nslots, int fd)
 	t->header = base;
 	t->workers = (void *)(bytes + round_up(sizeof(struct header), PAGE));
 	t->due = (void *)(bytes + due_at());
+	t->used = (void *)(bytes + due_at() + bitmap_len(nslots));
 	t->slots = (void *)(bytes + slots_at(nslots));
 	t->len = len;
 	t->fd = fd;
@@ -282,6 +298,8 @@ static void clear_words(struct slot *s)
 	s->checked = 0;
 	s->suspect = 0;
 	s->wal_long = 0;
+	s->wal_kib = 0;
+	s->spool_kib = 0;
 	s->files = FILES_UNKNOWN;
 	s->committed = 0;
 	s->dirty_since_ms = 0;
@@ -297,6 +315,7 @@ static void clear_words(struct slot *s)
 	s->lock_wanted_ms = 0;
 	s->lock_again_ms = 0;
 	s->last_success_ms = 0;
+	s->last_took_ms = 0;
 	s->next_attempt_ms = 0;
 	s->held_until_ms = 0;
 	s->pull_error = 0;
@@ -340,6 +359,9 @@ void table_change_end(int change)
  */
 static void give(const struct table *t, struct slot *s, const struct user_id *id)
 {
+	uint32_t place = place_of(t, s);
+
+	atomic_fetch_or(&t->used[place / 64], UINT64_C(1) << place % 64);
 	write_id(s, id);
 	s->key = key_of(t, id);
 }
@@ -414,15 +436,31 @@ bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
 	return true;
 }
 
+/* The first slot at or after `*place` whose bit is set; `*place` moves behind it. */
+static struct slot *next_marked(const struct table *t, const _Atomic uint64_t *bitmap,
+				uint32_t *place)
+{
+	for (uint64_t p = *place; p < t->header->nslots; p = (p / 64 + 1) * 64) {
+		uint64_t bits = bitmap[p / 64] >> p % 64;
+		if (bits == 0)
+			continue;
+		p += (uint64_t)__builtin_ctzll(bits);
+		*place = (uint32_t)p + 1;
+		return &t->slots[p];
+	}
+	*place = (uint32_t)t->header->nslots;
+	return NULL;
+}
+
 const struct slot *table_next(const struct table *t, const struct slot *after)
 {
-	uint64_t place = after == NULL ? 0 : (uint64_t)place_of(t, after) + 1;
+	uint32_t place = after == NULL ? 0 : place_of(t, after) + 1;
+	const struct slot *s;
 
-	for (; place < t->header->nslots; place++) {
-		if (t->slots[place].key > KEY_CHANGING)
-			return &t->slots[place];
-	}
-	return NULL;
+	do
+		s = next_marked(t, t->used, &place);
+	while (s != NULL && s->key <= KEY_CHANGING);
+	return s;
 }
 
 bool table_pusher_lives(const struct table *t, const struct slot *s)
@@ -473,21 +511,14 @@ void table_clear_due(struct table *t, const struct slot *s)
 
 struct slot *table_next_due(struct table *t, uint32_t *place)
 {
-	for (uint64_t p = *place; p < t->header->nslots; p = (p / 64 + 1) * 64) {
-		uint64_t bits = t->due[p / 64] >> p % 64;
-		if (bits == 0)
-			continue;
-		p += (uint64_t)__builtin_ctzll(bits);
-		*place = (uint32_t)p + 1;
-		return &t->slots[p];
-	}
-	*place = (uint32_t)t->header->nslots;
-	return NULL;
+	return next_marked(t, t->due, place);
 }
 
 void table_worker_born(struct table *t, unsigned worker, uint32_t pid)
 {
 	assert(worker < TABLE_WORKERS_MAX);
+	if (t->header->workers_end <= worker)
+		t->header->workers_end = worker + 1;
 	t->workers[worker].pid = pid;
 }
 
@@ -501,11 +532,16 @@ void table_worker_died(struct table *t, unsigned worker)
 	w->epoch++;
 	w->party = 0;
 	w->leaving = 0;
+	w->pushes = 0;
+	w->pulls = 0;
+	w->compactions = 0;
 	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
 		w->streams[i] = 0;
 	for (int i = 0; i < TABLE_WAITING_MAX; i++)
 		w->waiting[i] = KEY_FREE;
 	w->waiting_end = 0;
+	w->waits_since_ms = 0;
+	w->greedy = 0;
 	if (serving == 0)
 		return;
 	struct slot *s = &t->slots[serving - 1];
@@ -533,6 +569,26 @@ bool table_worker_get(const struct table *t, unsigned worker, struct worker_word
 	out->pid = w->pid;
 	out->requests = w->requests;
 	return out->pid != 0;
+}
+
+void table_worker_is_busy(struct table *t, unsigned worker, const struct table_busy *b)
+{
+	struct worker *w = &t->workers[worker];
+
+	w->pushes = b->pushes;
+	w->pulls = b->pulls;
+	w->compactions = b->compactions;
+}
+
+void table_busy(const struct table *t, struct table_busy *out)
+{
+	*out = (struct table_busy){ 0 };
+	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		const struct worker *w = &t->workers[worker];
+		out->pushes += w->pushes;
+		out->pulls += w->pulls;
+		out->compactions += w->compactions;
+	}
 }
 
 int table_stream_open(struct table *t, unsigned worker, const struct slot *s)
@@ -605,14 +661,42 @@ unsigned table_waiting(const struct table *t, const struct user_id *id)
 	return n;
 }
 
-unsigned table_others_serve(const struct table *t, unsigned worker, const struct slot *s)
+void table_worker_is_greedy(struct table *t, unsigned worker, bool greedy)
 {
-	uint64_t wanted = (uint64_t)place_of(t, s) + 1;
+	t->workers[worker].greedy = greedy;
+}
+
+void table_worker_waits(struct table *t, unsigned worker, int64_t since_ms)
+{
+	t->workers[worker].waits_since_ms = since_ms;
+}
+
+static bool share_a_socket(const struct table *t, unsigned a, unsigned b)
+{
+	return a != b && t->workers[a].party == t->workers[b].party &&
+	       t->workers[a].socket == t->workers[b].socket;
+}
+
+unsigned table_others_greedy(const struct table *t, unsigned worker)
+{
 	unsigned n = 0;
 
-	for (unsigned other = 0; other < TABLE_WORKERS_MAX; other++)
-		n += other != worker && t->workers[other].serving == wanted;
+	for (unsigned other = 0; other < t->header->workers_end; other++)
+		n += t->workers[other].greedy != 0 && share_a_socket(t, worker, other);
 	return n;
+}
+
+int64_t table_others_wait_since(const struct table *t, unsigned worker)
+{
+	int64_t oldest_ms = 0;
+
+	for (unsigned other = 0; other < t->header->workers_end; other++) {
+		int64_t since_ms = t->workers[other].waits_since_ms;
+		if (since_ms != 0 && (oldest_ms == 0 || since_ms < oldest_ms) &&
+		    share_a_socket(t, worker, other))
+			oldest_ms = since_ms;
+	}
+	return oldest_ms;
 }
 
 void table_worker_leaves(struct table *t, unsigned worker)
@@ -620,8 +704,9 @@ void table_worker_leaves(struct table *t, unsigned worker)
 	t->workers[worker].leaving = 1;
 }
 
-void table_worker_joins(struct table *t, unsigned worker, uint32_t party)
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party, unsigned socket)
 {
+	t->workers[worker].socket = socket;
 	t->workers[worker].party = party;
 }
 
@@ -642,6 +727,11 @@ int table_worker_staying(const struct table *t, uint32_t party)
 struct store_words *table_store(const struct table *t)
 {
 	return &t->header->store;
+}
+
+struct metrics *table_metrics(const struct table *t)
+{
+	return &t->header->metrics;
 }
 
 bool table_claim_sweep(struct table *t, unsigned worker)

@@ -209,7 +209,7 @@ static void store(struct slot *s, uint64_t covered, bool late)
 
 	if (late)
 		slot_commit(s);
-	slot_push_stored(s, covered, 1, 1000);
+	slot_push_stored(s, covered, 1, 7, 1000);
 	assert_int_equal(look(s).failed_since_ms == 0, clears);
 }
 
@@ -327,7 +327,7 @@ static void flag_loaded_from_disk_is_cleared_by_the_push_that_covers_all(void **
 	slot_load(f->slot, &saved);
 	uint64_t covered = slot_push_began(f->slot, f->mark, 1);
 	assert_true(slot_push_clears(f->slot, covered));
-	slot_push_stored(f->slot, covered, 6, 1000);
+	slot_push_stored(f->slot, covered, 6, 7, 1000);
 	struct slot_view v = look(f->slot);
 	assert_false(slot_is_dirty(&v));
 	assert_int_equal(v.failed_since_ms, 0);
@@ -350,12 +350,13 @@ static void failures_are_counted_and_the_first_one_is_remembered(void **state)
 	assert_int_equal(v.next_attempt_ms, 90);
 	assert_int_equal(v.last_success_ms, 0);
 
-	slot_push_stored(f->slot, covered, 9, 3000);
+	slot_push_stored(f->slot, covered, 9, 7, 3000);
 	v = look(f->slot);
 	assert_int_equal(v.failures, 0);
 	assert_int_equal(v.error, 0);
 	assert_int_equal(v.next_attempt_ms, 0);
 	assert_int_equal(v.last_success_ms, 3000);
+	assert_int_equal(v.last_took_ms, 7);
 	assert_int_equal(v.txid, 9);
 }
 
@@ -367,7 +368,7 @@ static void success_that_keeps_the_flag_keeps_its_reason_too(void **state)
 	slot_push_failed(f->slot, 3, 1000, 50, true);
 	uint64_t covered = slot_push_began(f->slot, f->mark, 60);
 	slot_commit(f->slot);
-	slot_push_stored(f->slot, covered, 9, 3000);
+	slot_push_stored(f->slot, covered, 9, 7, 3000);
 	struct slot_view v = look(f->slot);
 	assert_int_equal(v.failed_since_ms, 1000);
 	assert_int_equal(v.error, 3);
@@ -502,7 +503,7 @@ static int push_until_all_is_stored(void *owner)
 
 	do {
 		uint64_t covered = slot_push_began(f->slot, f->mark, 1);
-		slot_push_stored(f->slot, covered, 1, 1);
+		slot_push_stored(f->slot, covered, 1, 7, 1);
 		slot_push_ended(f->slot, 2);
 		v = look(f->slot);
 	} while (v.stored < (uint64_t)WRITERS * COMMITS);
@@ -585,6 +586,21 @@ static void id_of_64_characters_comes_out_whole(void **state)
 
 #define test_with_slot(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void who_uses_more_than_a_quarter_of_the_time_has_exceeded_its_share(void **state)
+{
+	struct fixture *f = *state;
+	int64_t now_us = 1000 * 1000;
+
+	assert_int_equal(slot_charge(f->slot, 0, now_us), SLOT_SPARE_US);
+	for (int i = 0; i < 1000; i++, now_us += 1000)
+		assert_true(slot_charge(f->slot, 1000 / SLOT_SHARE, now_us) > 0);
+	assert_true(slot_charge(f->slot, SLOT_SPARE_US, now_us) <= 0);
+	now_us += SLOT_SPARE_US * SLOT_SHARE + 1000;
+	assert_int_equal(slot_charge(f->slot, 0, now_us), SLOT_SPARE_US);
+	assert_true(slot_charge(f->slot, 100 * SLOT_MEMORY_US, now_us) <= 0);
+	assert_int_equal(slot_charge(f->slot, 0, now_us + SLOT_MEMORY_US), SLOT_SPARE_US);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +619,7 @@ int main(void)
 		test_with_slot(hold_that_was_moved_on_stays_a_hold),
 		test_with_slot(racing_commits_and_pushes_lose_no_commit),
 		test_with_slot(lock_is_wanted_only_from_a_writer_and_not_again_at_once),
+		test_with_slot(who_uses_more_than_a_quarter_of_the_time_has_exceeded_its_share),
 		test_with_slot(id_of_64_characters_comes_out_whole),
 	};
 
