@@ -1,5 +1,6 @@
 /*
  * holdfast restore USER -o FILE [--txid N | --at TIME] [--store URL]
+ * holdfast restore --all [--store URL]		see cmd_restore_all.h
  *
  * Works beside a running service and without one: it only reads the store.
  * The file appears under its name when every byte of it was checked.
@@ -7,9 +8,8 @@
  * TIME is compared with the store's own clock, which may not be that of this
  * machine: what was in the store then is what comes back.
  */
-#include "cmd.h"
+#include "cmd_restore_all.h"
 
-#include "config.h"
 #include "base/file.h"
 #include "base/rfc3339.h"
 #include "sync/restore.h"
@@ -22,11 +22,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PROGRESS_MS = 100, PROGRESS_WIDTH = 40 };
 
 struct wanted {
+	bool all; /* and then nothing of the rest */
 	struct user_id user;
 	const char *file;
 	uint64_t txid; /* 0: the latest */
@@ -65,6 +67,7 @@ static int parse(int argc, char **argv, struct wanted *out)
 		{ "output", required_argument, NULL, 'o' },
 		{ "txid", required_argument, NULL, 't' },
 		{ "at", required_argument, NULL, 'a' },
+		{ "all", no_argument, NULL, 'A' },
 		{ "store", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -77,11 +80,17 @@ static int parse(int argc, char **argv, struct wanted *out)
 			continue;
 		else if (option == 'a' && parse_time(optarg, out) == 0)
 			continue;
+		else if (option == 'A')
+			out->all = true;
 		else if (option == 's' && setenv("HOLDFAST_STORE", optarg, 1) == 0)
 			continue;
 		else
 			return -1;
 	}
+	if (out->all)
+		return optind == argc && out->file == NULL && out->txid == 0 && out->at == NULL
+			       ? 0
+			       : -1;
 	if (optind != argc - 1 || out->file == NULL || (out->txid != 0 && out->at != NULL))
 		return -1;
 	return user_id_parse(argv[optind], strlen(argv[optind]), &out->user);
@@ -203,30 +212,44 @@ static int restore_to(struct store *store, const struct wanted *w, const char *s
 	return r.result == RESTORE_DONE && status != CMD_OK ? status : report(w, &r);
 }
 
+static int restore_one(struct config *c, const struct wanted *w)
+{
+	char why[256], spill_dir[PATH_MAX];
+
+	/* Beside the result, so that it needs no data directory. */
+	const char *slash = strrchr(w->file, '/');
+	(void)snprintf(spill_dir, sizeof spill_dir, "%.*s", slash ? (int)(slash - w->file) + 1 : 1,
+		       slash ? w->file : ".");
+	free(c->sync.store.spill_dir);
+	c->sync.store.spill_dir = spill_dir;
+	struct store *store = store_new(&c->sync.store, why, sizeof why);
+	int status = CMD_FAILED;
+	if (store == NULL)
+		fprintf(stderr, "cannot use the store: %s\n", why);
+	else
+		status = restore_to(store, w, spill_dir);
+	store_free(store);
+	c->sync.store.spill_dir = NULL;
+	return status;
+}
+
 int cmd_restore(int argc, char **argv)
 {
 	struct wanted wanted = { .file = NULL };
 	struct config config;
-	char why[256], spill_dir[PATH_MAX];
+	int status;
 
 	if (parse(argc, argv, &wanted) < 0)
 		return cmd_usage(argv[0]);
 	if (config_load(CONFIG_STORE, &config) < 0)
 		return CMD_USAGE;
-	/* Beside the result, so that it needs no data directory. */
-	const char *slash = strrchr(wanted.file, '/');
-	(void)snprintf(spill_dir, sizeof spill_dir, "%.*s",
-		       slash ? (int)(slash - wanted.file) + 1 : 1, slash ? wanted.file : ".");
-	free(config.sync.store.spill_dir);
-	config.sync.store.spill_dir = spill_dir;
-	struct store *store = store_new(&config.sync.store, why, sizeof why);
-	int status = CMD_FAILED;
-	if (store == NULL)
-		fprintf(stderr, "cannot use the store: %s\n", why);
-	else
-		status = restore_to(store, &wanted, spill_dir);
-	store_free(store);
-	config.sync.store.spill_dir = NULL;
+	if (wanted.all) {
+		log_init(LOG_LEVEL_ERROR, argv[0]);
+		umask(077);
+		status = restore_all(&config);
+	} else {
+		status = restore_one(&config, &wanted);
+	}
 	config_release(&config);
 	return status;
 }

@@ -17,8 +17,10 @@ static const struct command commands[] = {
 	  "what is not in the store yet, now; status 0 when all of it is" },
 	{ "migrate", cmd_migrate, "[USER | --all]",
 	  "bring databases to the version of HOLDFAST_MIGRATIONS, and push them" },
-	{ "restore", cmd_restore, "USER -o FILE [--txid N | --at TIME] [--store URL]",
-	  "a user's database from the store, the latest or an earlier state" },
+	{ "restore", cmd_restore,
+	  "USER -o FILE [--txid N | --at TIME] [--store URL] | --all [--store URL]",
+	  "a user's database from the store, the latest or an earlier state; --all: every user "
+	  "who is not here, into the data directory" },
 	{ "verify", cmd_verify, "[USER | --all]",
 	  "restore to a temporary file, compare every page with what is here" },
 	{ "token", cmd_token, "USER [--ttl 1h] [--ro]", "a JWT for that user" },

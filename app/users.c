@@ -1,6 +1,7 @@
 #include "users.h"
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "state/node.h"
 
 #include <dirent.h>
@@ -31,34 +32,54 @@ static int complain(const char *what, const char *path)
 	return -1;
 }
 
-/* Whoever made `node` is who the service runs as. */
-static int check_owner(const char *data)
+/* Whoever made this is who the service runs as. */
+static int check_owner(const char *path)
 {
-	char path[PATH_MAX];
 	struct stat st;
 
-	if (snprintf(path, sizeof path, "%s/node", data) >= (int)sizeof path) {
-		errno = ENAMETOOLONG;
-		return complain("read", data);
-	}
 	if (stat(path, &st) < 0)
 		return complain("read", path);
 	if (st.st_uid == geteuid())
 		return 0;
 	(void)fprintf(stderr,
 		      "holdfast: '%s' belongs to uid %u: run this as the user of the service\n",
-		      data, (unsigned)st.st_uid);
+		      path, (unsigned)st.st_uid);
 	return -1;
+}
+
+static int check_owner_of_node(const char *data)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof path, "%s/node", data) < (int)sizeof path)
+		return check_owner(path);
+	errno = ENAMETOOLONG;
+	return complain("read", data);
 }
 
 static int find_node(const char *data, uint64_t *out)
 {
 	switch (node_read(data, out)) {
 	case NODE_OK:
-		return check_owner(data);
+		return check_owner_of_node(data);
 	case NODE_ABSENT:
 		(void)fprintf(stderr, "holdfast: no service has been started in '%s' yet\n", data);
 		break;
+	case NODE_FAILED:
+		break;
+	}
+	return -1;
+}
+
+int users_node(const char *data, uint64_t *out)
+{
+	switch (node_read(data, out)) {
+	case NODE_OK:
+		return check_owner_of_node(data);
+	case NODE_ABSENT:
+		if (file_make_dirs(data, 0700) < 0 || check_owner(data) < 0)
+			return -1;
+		return node_make(data, out);
 	case NODE_FAILED:
 		break;
 	}

@@ -38,6 +38,12 @@ int users_find(const char *data, const struct users_wanted *wanted, struct users
 void users_release(struct users *u);
 
 /*
+ * The id alone, for a command that may come before the first start of the service and makes
+ * what that would make.  -1: already said.
+ */
+int users_node(const char *data, uint64_t *out);
+
+/*
  * A table of their own, for a command that works with a worker's engine; in it, this
  * process is worker 0.  NULL: already said.
  */

@@ -195,3 +195,12 @@ enum node_result node_read(const char *data, uint64_t *id)
 	buf_release(&text);
 	return result;
 }
+
+int node_make(const char *data, uint64_t *id)
+{
+	char path[PATH_MAX];
+
+	if (node_path(data, path, sizeof path) < 0 || make_once(data, path) < 0)
+		return -1;
+	return node_read(data, id) == NODE_OK ? 0 : -1;
+}

@@ -5,6 +5,7 @@
  *	node_claim()	the master, before it makes anything else
  *	node_release()
  *	node_read()	a command that needs the id only
+ *	node_make()	one that may come before the first start
  *
  * The claim is two locks on that file.  One belongs to the claiming process
  * and tells a second master whom it has met.  The other is inherited by what
@@ -40,5 +41,7 @@ enum node_result {
 };
 /* Not from a process that holds the claim: that would end it. */
 enum node_result node_read(const char *data, uint64_t *id);
+/* As the first start would, and as harmless beside one.  -1: already logged. */
+int node_make(const char *data, uint64_t *id);
 
 #endif

@@ -257,16 +257,31 @@ static struct outcome remove_object(const struct dir *d, const struct object_req
 	return success;
 }
 
+static int add_entry(struct object_request *r, const char *key, const struct stat *st)
+{
+	struct object_entry *e = object_listing_add(&r->listing);
+
+	if (e == NULL) {
+		errno = EOVERFLOW;
+		return -1;
+	}
+	(void)snprintf(e->key, sizeof e->key, "%s", key);
+	if (!r->folders) {
+		e->size = (uint64_t)st->st_size;
+		e->modified_ms = (int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
+	}
+	return 0;
+}
+
 /*
- * An object joins the listing, a folder those that are still to be read.  What
- * is neither, or has gone again, is passed over.
+ * An object joins the listing, a folder those that are still to be read, unless
+ * folders are what is listed.  What is neither, or has gone again, is passed over.
  */
 static int take_name(const struct dir *d, const char *folder, const char *name,
 		     struct object_request *r, struct buf *folders)
 {
 	char key[OBJECT_KEY_MAX];
 	struct stat st;
-	struct object_entry *e;
 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return 0;
@@ -282,20 +297,12 @@ static int take_name(const struct dir *d, const char *folder, const char *name,
 	if (fstatat(d->root, key, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (S_ISDIR(st.st_mode)) {
-		buf_addf(folders, "%s/", key);
-		buf_add(folders, "", 1);
+		memcpy(key + len, "/", sizeof "/");
+		if (r->folders)
+			return add_entry(r, key, &st);
+		buf_add(folders, key, (size_t)len + sizeof "/");
 	}
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	e = object_listing_add(&r->listing);
-	if (e == NULL) {
-		errno = EOVERFLOW;
-		return -1;
-	}
-	memcpy(e->key, key, (size_t)len + 1);
-	e->size = (uint64_t)st.st_size;
-	e->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-	return 0;
+	return S_ISREG(st.st_mode) && !r->folders ? add_entry(r, key, &st) : 0;
 }
 
 static int read_folder(const struct dir *d, const char *folder, struct object_request *r,

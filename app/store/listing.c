@@ -24,6 +24,7 @@ enum {
 struct listing {
 	char *start; /* what every key begins with: prefix and asked */
 	size_t prefix_len;
+	bool of_folders;
 	struct object_listing found;
 	unsigned pages;
 	bool damaged;
@@ -97,30 +98,62 @@ static int read_modified(struct listing *l, const char *text)
 	return 0;
 }
 
+/* NULL: longer than a key can be, not behind the last one, or one too many. */
+static struct object_entry *add_entry(struct listing *l, const char *relative)
+{
+	const struct object_entry *last =
+		l->found.count > 0 ? &l->found.entries[l->found.count - 1] : NULL;
+
+	if (strlen(relative) >= OBJECT_KEY_MAX ||
+	    (last != NULL && strcmp(last->key, relative) >= 0))
+		return NULL;
+	struct object_entry *e = object_listing_add(&l->found);
+	if (e != NULL)
+		(void)snprintf(e->key, sizeof e->key, "%s", relative);
+	return e;
+}
+
+static int take_object(struct listing *l)
+{
+	const char *relative = l->key.data + l->prefix_len;
+
+	/* Some tools make an empty object in the name of a folder, here our own. */
+	if (relative[0] == '\0')
+		return 0;
+	struct object_entry *e = add_entry(l, relative);
+	if (e == NULL)
+		return -1;
+	e->size = l->size;
+	e->modified_ms = l->modified_ms;
+	return 0;
+}
+
+/* Where folders are asked for, what lies in one means that the store did not understand. */
 static int end_contents(struct listing *l)
 {
-	if (!l->key_told || !l->size_told || strncmp(l->key.data, l->start, strlen(l->start)) != 0)
+	size_t len = strlen(l->start);
+
+	if (!l->key_told || !l->size_told || strncmp(l->key.data, l->start, len) != 0)
 		return -1;
-	const char *relative = l->key.data + l->prefix_len;
-	if (strlen(relative) >= OBJECT_KEY_MAX)
+	if (l->of_folders ? strchr(l->key.data + len, '/') != NULL : take_object(l) < 0)
 		return -1;
-	/* Some tools make an empty object in the name of a folder, here our own. */
-	if (relative[0] != '\0') {
-		const struct object_entry *last =
-			l->found.count > 0 ? &l->found.entries[l->found.count - 1] : NULL;
-		if (last != NULL && strcmp(last->key, relative) >= 0)
-			return -1;
-		struct object_entry *e = object_listing_add(&l->found);
-		if (e == NULL)
-			return -1;
-		(void)snprintf(e->key, sizeof e->key, "%s", relative);
-		e->size = l->size;
-		e->modified_ms = l->modified_ms;
-	}
 	l->key_told = false;
 	l->size_told = false;
 	l->modified_ms = 0;
 	return 0;
+}
+
+/* With the '/' at its end, which is the only one behind what was asked for. */
+static int read_folder(struct listing *l, const char *text)
+{
+	size_t len = strlen(l->start);
+
+	if (!l->of_folders || strncmp(text, l->start, len) != 0)
+		return -1;
+	const char *slash = strchr(text + len, '/');
+	if (slash == NULL || slash[1] != '\0')
+		return -1;
+	return add_entry(l, text + l->prefix_len) != NULL ? 0 : -1;
 }
 
 static int end_root(struct listing *l)
@@ -151,6 +184,8 @@ static int on_element(void *owner, const char *path, const char *text)
 		return read_modified(l, text);
 	if (strcmp(path, "/Contents") == 0)
 		return end_contents(l);
+	if (strcmp(path, "/CommonPrefixes/Prefix") == 0)
+		return read_folder(l, text);
 	return 0;
 }
 
@@ -162,6 +197,14 @@ struct listing *listing_new(const char *prefix, const char *asked)
 	buf_addf(&start, "%s%s", prefix, asked);
 	l->start = start.data;
 	l->prefix_len = strlen(prefix);
+	return l;
+}
+
+struct listing *listing_new_of_folders(const char *prefix, const char *asked)
+{
+	struct listing *l = listing_new(prefix, asked);
+
+	l->of_folders = true;
 	return l;
 }
 

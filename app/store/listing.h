@@ -8,7 +8,7 @@
  *	listing_free()
  *
  * Nothing that comes is trusted.  A key that was not asked for, keys that do
- * not ascend, a page that does not say whether it is the last, one that is cut:
+ * not ascend, a folder where keys were asked for or the other way round, a page that does not say whether it is the last, one that is cut:
  * all of it is LISTING_DAMAGED, because who takes half a list for a whole one
  * takes a user's history for shorter than it is.
  */
@@ -29,6 +29,8 @@ struct listing;
 
 /* All keys must begin with `prefix` and then `asked`; they lose `prefix`. */
 struct listing *listing_new(const char *prefix, const char *asked);
+/* The same for the folders below `asked`; objects that lie beside them are left out. */
+struct listing *listing_new_of_folders(const char *prefix, const char *asked);
 void listing_free(struct listing *l);
 /* -1: damaged, and listing_end_page() will say so. */
 int listing_feed(struct listing *l, const void *bytes, size_t len);

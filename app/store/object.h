@@ -60,7 +60,7 @@ extern const char *const object_error_name[ERROR_COUNT];
 enum object_verb {
 	OBJECT_CREATE, /* body -> key, unless it exists */
 	OBJECT_GET, /* key -> answer; with range_len the first bytes only */
-	OBJECT_LIST, /* keys that start with `key`, ascending -> listing */
+	OBJECT_LIST, /* keys, or folders, that start with `key`, ascending -> listing */
 	OBJECT_DELETE, /* key; OBJECT_OK when it was not there */
 	OBJECT_PROBE_PUT, /* for `check --store`: an unconditional create */
 };
@@ -82,6 +82,12 @@ struct object_request {
 	struct spill *body; /* create: stays the caller's, unchanged until done() */
 	struct spill *answer; /* get: the caller's; empty at the start */
 	uint64_t range_len; /* get: 0 for all */
+	/*
+	 * list: each folder that is next below `key`, '/' at its end, and nothing else: no
+	 * size, no time, no object.  A folder is what keys with a further '/' have in common;
+	 * the folder store shows one that is empty, too.
+	 */
+	bool folders;
 	void (*done)(struct object_request *r);
 	void *owner; /* for done() */
 

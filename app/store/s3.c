@@ -157,6 +157,8 @@ static size_t query_of(const struct job *j, const char *prefix,
 		return 0;
 	query[n++] = (struct sigv4_pair){ "list-type", "2" };
 	query[n++] = (struct sigv4_pair){ "prefix", prefix };
+	if (j->r->folders)
+		query[n++] = (struct sigv4_pair){ "delimiter", "/" };
 	if (token != NULL && token[0] != '\0')
 		query[n++] = (struct sigv4_pair){ "continuation-token", token };
 	return n;
@@ -377,7 +379,8 @@ static int start_waiting(struct s3 *s)
 		return -1;
 	}
 	if (j->r->verb == OBJECT_LIST)
-		j->listing = listing_new(s->prefix, j->r->key);
+		j->listing = j->r->folders ? listing_new_of_folders(s->prefix, j->r->key)
+					   : listing_new(s->prefix, j->r->key);
 	if (send_request(j) < 0) {
 		finish(j, (struct outcome){ OBJECT_TRY_LATER, ERROR_DISK });
 		return -1;

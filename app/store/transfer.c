@@ -389,20 +389,29 @@ static int64_t allowed_silence_ms(const struct transfer *t)
 	return t->transfers->silence_ms + (int64_t)(t->nsent / DIGEST_BYTES_PER_MS);
 }
 
-/* True when one has ended. */
-static bool end_silent(struct transfers *ts)
+static struct transfer *find_silent(const struct transfers *ts, int64_t now)
 {
-	int64_t now = clock_mono_ms();
-	struct transfer *next;
-	bool ended = false;
-
-	for (struct transfer *t = ts->all; t != NULL; t = next) {
-		next = t->next;
+	for (struct transfer *t = ts->all; t != NULL; t = t->next) {
 		if (!t->begun)
 			continue;
 		look(t, now);
-		if (now - t->moved_at_ms < allowed_silence_ms(t))
-			continue;
+		if (now - t->moved_at_ms >= allowed_silence_ms(t))
+			return t;
+	}
+	return NULL;
+}
+
+/*
+ * True when one has ended.  After each the search begins anew, for its end may
+ * have been that of any other.
+ */
+static bool end_silent(struct transfers *ts)
+{
+	int64_t now = clock_mono_ms();
+	struct transfer *t;
+	bool ended = false;
+
+	while ((t = find_silent(ts, now)) != NULL) {
 		t->events->ended(t->owner, END_TIMEOUT);
 		ended = true;
 	}

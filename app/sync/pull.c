@@ -216,6 +216,8 @@ static void restored(struct restore *r, void *owner)
 	case RESTORE_NO_USER:
 		if (p->replaces)
 			pull_failed(p, ERROR_CONFLICT);
+		else if (p->sync->config.only_known)
+			pull_failed(p, ERROR_MISSING);
 		else
 			finish(p, create_empty(p), 0);
 		return;

@@ -32,6 +32,7 @@ struct sync_config {
 	unsigned max_open; /* databases open in the thread */
 	enum slot_keep on_conflict; /* what is done without asking */
 	int64_t max_wal_bytes; /* of one user during an outage; then it is spooled */
+	bool only_known; /* who is not in the store gets no empty database: the pull fails */
 	int64_t retention_ms; /* how long what a newer object replaces stays in the store */
 };
 

@@ -1,5 +1,5 @@
 /*
- * Any bytes as the pages of a listing, and as the document of an error.  The
+ * Any bytes as the pages of a listing, of keys and of folders, and as the document of an error.  The
  * first byte says how large the pieces are in which they come; a NUL, which no
  * XML can hold, ends a page.
  */
@@ -7,6 +7,7 @@
 #include "store/listing.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,16 @@ static enum listing_page feed(struct listing *l, const uint8_t *text, size_t len
 	return result;
 }
 
-static void expect_sound(const struct object_listing *found, size_t len)
+typedef struct listing *begin_function(const char *prefix, const char *asked);
+
+static bool is_folder(const struct object_entry *e)
+{
+	const char *slash = strchr(e->key + strlen(asked), '/');
+
+	return slash != NULL && slash[1] == '\0' && e->size == 0 && e->modified_ms == 0;
+}
+
+static void expect_sound(const struct object_listing *found, size_t len, bool of_folders)
 {
 	size_t total = 0;
 
@@ -53,6 +63,7 @@ static void expect_sound(const struct object_listing *found, size_t len)
 		assert(memchr(e->key, '\0', sizeof e->key) != NULL);
 		assert(strncmp(e->key, asked, strlen(asked)) == 0);
 		assert(i == 0 || strcmp(found->entries[i - 1].key, e->key) < 0);
+		assert(!of_folders || is_folder(e));
 		total += strlen(prefix) + strlen(e->key);
 	}
 	assert(total <= len);
@@ -68,9 +79,9 @@ static void expect_same(const struct object_listing *a, const struct object_list
 	}
 }
 
-static void read_listing(const uint8_t *text, size_t len, size_t piece)
+static void read_listing(const uint8_t *text, size_t len, size_t piece, begin_function *begin)
 {
-	struct listing *whole = listing_new(prefix, asked), *pieces = listing_new(prefix, asked);
+	struct listing *whole = begin(prefix, asked), *pieces = begin(prefix, asked);
 	struct buf tokens = BUF_INIT, tokens_again = BUF_INIT;
 
 	enum listing_page result = feed(whole, text, len, len + 1, &tokens);
@@ -80,7 +91,7 @@ static void read_listing(const uint8_t *text, size_t len, size_t piece)
 	if (result == LISTING_COMPLETE) {
 		struct object_listing found = listing_take(whole), again = listing_take(pieces);
 
-		expect_sound(&found, len);
+		expect_sound(&found, len, begin == listing_new_of_folders);
 		expect_same(&found, &again);
 		object_listing_release(&found);
 		object_listing_release(&again);
@@ -105,7 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (len == 0)
 		return 0;
-	read_listing(data + 1, len - 1, (size_t)data[0] + 1);
+	read_listing(data + 1, len - 1, (size_t)data[0] + 1, listing_new);
+	read_listing(data + 1, len - 1, (size_t)data[0] + 1, listing_new_of_folders);
 	read_error(data + 1, len - 1);
 	return 0;
 }

@@ -69,6 +69,23 @@ static void first_claim_makes_an_id_that_stays(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+static void id_that_is_made_is_the_one_that_a_start_claims(void **state)
+{
+	struct node n = NODE_INIT;
+	uint64_t made = 0, again = 0;
+
+	(void)state;
+	assert_int_equal(node_make(dir, &made), 0);
+	assert_true(made != 0);
+	assert_int_equal(node_make(dir, &again), 0);
+	assert_true(again == made);
+	assert_int_equal(claim_elsewhere(), 0);
+	assert_int_equal(node_claim(dir, 0, &n), 0);
+	assert_true(n.id == made);
+	node_release(&n);
+	assert_int_equal(node_make("/tmp/node.XXXXXX/absent", &made), -1);
+}
+
 static void second_master_is_refused_while_the_first_lives(void **state)
 {
 	struct node n = NODE_INIT;
@@ -151,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(first_claim_makes_an_id_that_stays),
+		TEST(id_that_is_made_is_the_one_that_a_start_claims),
 		TEST(second_master_is_refused_while_the_first_lives),
 		TEST(new_master_waits_for_the_workers_of_one_that_was_killed),
 		TEST(file_that_is_no_id_is_refused_and_left_alone),

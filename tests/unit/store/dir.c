@@ -156,18 +156,51 @@ static void store_that_was_removed_is_not_an_empty_one(void **state)
 	assert_int_equal(do_simply(*state, OBJECT_LIST, "u/a/"), OBJECT_REFUSED);
 }
 
+static void assert_finds(struct store *s, struct object_request *r, const char *const *want)
+{
+	size_t n = 0;
+
+	assert_int_equal(store_do(s, r), OBJECT_OK);
+	for (; want[n] != NULL; n++) {
+		assert_true(n < r->listing.count);
+		assert_string_equal(r->listing.entries[n].key, want[n]);
+	}
+	assert_int_equal(r->listing.count, n);
+	object_listing_release(&r->listing);
+}
+
 static void assert_listed(struct store *s, const char *prefix, const char *const *want)
 {
 	struct object_request r = request(OBJECT_LIST, prefix);
-	size_t n = 0;
 
-	assert_int_equal(store_do(s, &r), OBJECT_OK);
-	for (; want[n] != NULL; n++) {
-		assert_true(n < r.listing.count);
-		assert_string_equal(r.listing.entries[n].key, want[n]);
-	}
-	assert_int_equal(r.listing.count, n);
-	object_listing_release(&r.listing);
+	assert_finds(s, &r, want);
+}
+
+static void assert_folders(struct store *s, const char *prefix, const char *const *want)
+{
+	struct object_request r = request(OBJECT_LIST, prefix);
+
+	r.folders = true;
+	assert_finds(s, &r, want);
+}
+
+static void folders_are_listed_alone_and_only_the_next_ones(void **state)
+{
+	static const char *const top[] = { "u/", "v/", NULL };
+	static const char *const below[] = { "u/alice-b/", "u/alice/", NULL };
+	static const char *const alice[] = { "u/alice/0000/", NULL };
+	struct object_request none = request(OBJECT_LIST, "u/alice/0000/");
+
+	assert_int_equal(put(*state, "u/alice/0000/1-1", "x"), OBJECT_OK);
+	assert_int_equal(put(*state, "u/alice-b/1", "x"), OBJECT_OK);
+	assert_int_equal(put(*state, "u/bob", "x"), OBJECT_OK);
+	assert_int_equal(put(*state, "v/1", "x"), OBJECT_OK);
+	assert_folders(*state, "", top);
+	assert_folders(*state, "u/", below);
+	assert_folders(*state, "u/alice", below);
+	assert_folders(*state, "u/alice/", alice);
+	none.folders = true;
+	assert_int_equal(store_do(*state, &none), OBJECT_ABSENT);
 }
 
 static void listing_walks_folders_in_the_order_of_keys(void **state)
@@ -432,6 +465,7 @@ int main(void)
 		T(deleted_object_is_absent_and_may_be_deleted_again),
 		T(store_that_was_removed_is_not_an_empty_one),
 		T(listing_walks_folders_in_the_order_of_keys),
+		T(folders_are_listed_alone_and_only_the_next_ones),
 		T(listing_tells_size_and_time),
 		T(leftovers_of_a_crash_are_not_listed_and_go_when_old),
 		T(created_object_leaves_nothing_beside_it),

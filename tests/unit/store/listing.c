@@ -16,6 +16,7 @@
 #define ROOT "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
 #define LAST "<IsTruncated>false</IsTruncated>"
 #define END "</ListBucketResult>"
+#define FOLDER(name) "<CommonPrefixes><Prefix>" name "</Prefix></CommonPrefixes>"
 #define OBJECT(key) "<Contents><Key>" key "</Key><Size>1</Size></Contents>"
 
 static const char usual_page[] = HEAD ROOT
@@ -97,6 +98,7 @@ static void page_that_is_not_one_is_damaged(void **state)
 		HEAD ROOT LAST OBJECT("p/v/a") END,
 		HEAD ROOT LAST OBJECT("u/a") END,
 		HEAD ROOT LAST OBJECT("") END,
+		HEAD ROOT LAST FOLDER("p/u/a/") END,
 		HEAD ROOT LAST "<Contents><Key>p/u/<b>x</b></Key><Size>1</Size></Contents>" END,
 		/* incomplete or double */
 		HEAD ROOT LAST "<Contents><Key>p/u/a</Key></Contents>" END,
@@ -258,6 +260,87 @@ static void placeholder_of_the_prefix_itself_is_left_out(void **state)
 	listing_free(l);
 }
 
+static void folders_join_over_pages_without_the_objects_beside_them(void **state)
+{
+	static const char first[] = HEAD ROOT
+		"<Prefix>p/u/</Prefix><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated>"
+		"<NextContinuationToken>t</NextContinuationToken>" OBJECT("p/u/") OBJECT("p/u/x")
+			FOLDER("p/u/a-b/") FOLDER("p/u/a/") END;
+	static const char second[] = HEAD ROOT LAST FOLDER("p/u/b&amp;/") OBJECT("p/u/a") END;
+	struct listing *l = listing_new_of_folders("p/", "u/");
+
+	(void)state;
+	assert_int_equal(read_page(l, first, strlen(first), 10), LISTING_MORE);
+	assert_int_equal(read_page(l, second, strlen(second), 10), LISTING_COMPLETE);
+	struct object_listing found = listing_take(l);
+	assert_int_equal(found.count, 3);
+	assert_string_equal(found.entries[0].key, "u/a-b/");
+	assert_string_equal(found.entries[1].key, "u/a/");
+	assert_string_equal(found.entries[2].key, "u/b&/");
+	assert_int_equal(found.entries[0].size, 0);
+	object_listing_release(&found);
+	listing_free(l);
+}
+
+static enum listing_page read_folders(const char *xml)
+{
+	struct listing *l = listing_new_of_folders("p/", "u/");
+	enum listing_page result = read_page(l, xml, strlen(xml), 4096);
+
+	listing_free(l);
+	return result;
+}
+
+static void folders_that_were_not_asked_for_are_damaged(void **state)
+{
+	static const char *const rows[] = {
+		HEAD ROOT LAST FOLDER("p/v/a/") END,
+		HEAD ROOT LAST FOLDER("u/a/") END,
+		HEAD ROOT LAST FOLDER("p/u/") END,
+		HEAD ROOT LAST FOLDER("") END,
+		/* no folder, and one further down */
+		HEAD ROOT LAST FOLDER("p/u/a") END,
+		HEAD ROOT LAST FOLDER("p/u/a/b/") END,
+		HEAD ROOT LAST FOLDER("p/u/a//") END,
+		HEAD ROOT LAST FOLDER("p/u/a/b") END,
+		/* not ascending */
+		HEAD ROOT LAST FOLDER("p/u/b/") FOLDER("p/u/a/") END,
+		HEAD ROOT LAST FOLDER("p/u/a/") FOLDER("p/u/a/") END,
+		/* a store that does not know of folders */
+		HEAD ROOT LAST OBJECT("p/u/a/0000/1") END,
+		HEAD ROOT LAST OBJECT("p/u/a/") END,
+		HEAD ROOT LAST OBJECT("p/v/a") END,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (read_folders(rows[i]) != LISTING_DAMAGED)
+			fail_msg("not damaged: %s", rows[i]);
+	}
+	assert_int_equal(read_folders(HEAD ROOT LAST FOLDER("p/u/a/") END), LISTING_COMPLETE);
+	assert_int_equal(read_folders(HEAD ROOT LAST END), LISTING_COMPLETE);
+}
+
+static enum listing_page read_folder_of(size_t len)
+{
+	struct buf xml = BUF_INIT;
+
+	buf_add_text(&xml, HEAD ROOT LAST "<CommonPrefixes><Prefix>p/u/");
+	for (size_t i = strlen("u/") + 1; i < len; i++)
+		buf_add(&xml, "k", 1);
+	buf_add_text(&xml, "/</Prefix></CommonPrefixes>" END);
+	enum listing_page result = read_folders(xml.data);
+	buf_release(&xml);
+	return result;
+}
+
+static void folder_that_does_not_fit_is_damaged(void **state)
+{
+	(void)state;
+	assert_int_equal(read_folder_of(OBJECT_KEY_MAX - 1), LISTING_COMPLETE);
+	assert_int_equal(read_folder_of(OBJECT_KEY_MAX), LISTING_DAMAGED);
+}
+
 static void code_is_taken_from_a_whole_error_document_only(void **state)
 {
 	static const struct {
@@ -301,6 +384,9 @@ int main(void)
 		cmocka_unit_test(page_that_comes_again_is_damaged),
 		cmocka_unit_test(empty_pages_do_not_go_on_for_ever),
 		cmocka_unit_test(placeholder_of_the_prefix_itself_is_left_out),
+		cmocka_unit_test(folders_join_over_pages_without_the_objects_beside_them),
+		cmocka_unit_test(folders_that_were_not_asked_for_are_damaged),
+		cmocka_unit_test(folder_that_does_not_fit_is_damaged),
 		cmocka_unit_test(code_is_taken_from_a_whole_error_document_only),
 	};
 

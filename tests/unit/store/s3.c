@@ -821,6 +821,32 @@ static void list_follows_its_pages(void **state)
 	free_fake(f);
 }
 
+static void folders_are_asked_for_with_a_delimiter(void **state)
+{
+	static const struct reply reply = {
+		ANSWER,
+		LIST_HEAD "<CommonPrefixes><Prefix>pre/alice/</Prefix></CommonPrefixes>"
+			  "<CommonPrefixes><Prefix>pre/bob/</Prefix></CommonPrefixes>" LIST_LAST
+	};
+	static const char wanted[] =
+		"GET /base/holdfast?delimiter=%2F&list-type=2&prefix=pre%2F HTTP";
+	struct fake *f = start_fake(&reply, 1);
+	struct store *s = open_store(f->endpoint, 1);
+	struct object_request r = request(OBJECT_LIST, "", 0);
+
+	(void)state;
+	r.folders = true;
+	assert_int_equal(store_do(s, &r), OBJECT_OK);
+	assert_int_equal(r.listing.count, 2);
+	assert_string_equal(r.listing.entries[0].key, "alice/");
+	assert_string_equal(r.listing.entries[1].key, "bob/");
+	store_free(s);
+	stop_fake(f);
+	assert_int_equal(strncmp(f->head[0].data, wanted, strlen(wanted)), 0);
+	release(&r);
+	free_fake(f);
+}
+
 static void refusal_that_does_not_wait_for_the_body_is_heard(void **state)
 {
 	static const struct reply busy = {
@@ -891,6 +917,60 @@ static void silence_is_noticed_in_time(void **state)
 			SILENCE_MS + SLACK_MS);
 	assert_in_range(time_of(OBJECT_GET, &half, 0, OBJECT_UNKNOWN), SILENCE_MS,
 			SILENCE_MS + SLACK_MS);
+}
+
+/* Two that end at the same moment. */
+struct pair {
+	struct store *store;
+	struct object_request a, b;
+	int ended;
+};
+
+static void drop_the_other(struct object_request *r)
+{
+	struct pair *p = r->owner;
+
+	p->ended++;
+	assert_int_equal(r->error, ERROR_TIMEOUT);
+	store_drop(p->store, r == &p->a ? &p->b : &p->a);
+}
+
+static int nrequests(struct fake *f)
+{
+	pthread_mutex_lock(&f->lock);
+	int n = f->nrequests;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+static void end_of_one_silence_may_drop_another(void **state)
+{
+	static const struct reply silent = { SILENT, "" };
+	struct fake *f = start_fake(&silent, 1);
+	struct pair p = { .store = open_store(f->endpoint, 2) };
+
+	(void)state;
+	p.a = request(OBJECT_GET, "u/a", 0);
+	p.b = request(OBJECT_GET, "u/b", 0);
+	p.a.done = p.b.done = drop_the_other;
+	p.a.owner = p.b.owner = &p;
+	store_start(p.store, &p.a);
+	store_start(p.store, &p.b);
+	while (nrequests(f) < 2)
+		store_run(p.store, 1);
+	/* Nobody looks before the silence of both is over. */
+	while (p.ended == 0) {
+		store_run(p.store, 0);
+		poll(NULL, 0, 2 * SILENCE_MS);
+	}
+	assert_int_equal(p.ended, 1);
+	assert_null(p.a.transfer);
+	assert_null(p.b.transfer);
+	store_free(p.store);
+	stop_fake(f);
+	release(&p.a);
+	release(&p.b);
+	free_fake(f);
 }
 
 static void silence_over_a_large_body_may_take_longer(void **state)
@@ -1156,9 +1236,11 @@ int main(void)
 		cmocka_unit_test(gets_share_a_connection),
 		cmocka_unit_test(whole_object_in_place_of_a_range_is_cut),
 		cmocka_unit_test(list_follows_its_pages),
+		cmocka_unit_test(folders_are_asked_for_with_a_delimiter),
 		cmocka_unit_test(refusal_that_does_not_wait_for_the_body_is_heard),
 		cmocka_unit_test(page_that_fails_fails_the_list),
 		cmocka_unit_test(silence_is_noticed_in_time),
+		cmocka_unit_test(end_of_one_silence_may_drop_another),
 		cmocka_unit_test(silence_over_a_large_body_may_take_longer),
 		cmocka_unit_test(slow_but_steady_is_no_silence),
 		cmocka_unit_test(queue_that_drains_is_no_silence),
