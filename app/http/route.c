@@ -16,6 +16,7 @@ struct entry {
 	bool needs_user;
 	route_handler *get;
 	route_handler *post;
+	route_handler *put; /* takes a file */
 };
 
 static enum served serve_not_found(struct service *s, struct exchange *x)
@@ -46,18 +47,20 @@ static enum served serve_options(struct service *s, struct exchange *x)
  * succeeds would go on to speak it.
  */
 static const struct entry entries[] = {
-	{ "/healthz", PATH_ONLY, false, serve_health, NULL },
-	{ "/v2", PATH_ONLY, false, serve_greeting, NULL },
-	{ "/v3", PATH_ONLY, false, serve_greeting, NULL },
-	{ "/v3-protobuf", PATH_AND_BELOW, false, serve_not_found, serve_not_found },
-	{ "/v2/pipeline", PATH_ONLY, true, NULL, serve_pipeline },
-	{ "/v3/pipeline", PATH_ONLY, true, NULL, serve_pipeline },
-	{ "/v3/cursor", PATH_ONLY, true, NULL, serve_cursor },
-	{ "/v1/execute", PATH_ONLY, true, NULL, serve_execute },
-	{ "/v1/batch", PATH_ONLY, true, NULL, serve_batch },
-	{ "/v1/sync", PATH_ONLY, true, serve_sync_get, serve_sync_post },
-	{ "/v1/sync/kept", PATH_AND_BELOW, true, serve_kept, NULL },
-	{ "/v1/sync/resolve", PATH_ONLY, true, NULL, serve_sync_resolve },
+	{ "/healthz", PATH_ONLY, false, serve_health, NULL, NULL },
+	{ "/v2", PATH_ONLY, false, serve_greeting, NULL, NULL },
+	{ "/v3", PATH_ONLY, false, serve_greeting, NULL, NULL },
+	{ "/v3-protobuf", PATH_AND_BELOW, false, serve_not_found, serve_not_found, NULL },
+	{ "/v2/pipeline", PATH_ONLY, true, NULL, serve_pipeline, NULL },
+	{ "/v3/pipeline", PATH_ONLY, true, NULL, serve_pipeline, NULL },
+	{ "/v3/cursor", PATH_ONLY, true, NULL, serve_cursor, NULL },
+	{ "/v1/execute", PATH_ONLY, true, NULL, serve_execute, NULL },
+	{ "/v1/batch", PATH_ONLY, true, NULL, serve_batch, NULL },
+	{ "/v1/sync", PATH_ONLY, true, serve_sync_get, serve_sync_post, NULL },
+	{ "/v1/sync/kept", PATH_AND_BELOW, true, serve_kept, NULL, NULL },
+	{ "/v1/sync/resolve", PATH_ONLY, true, NULL, serve_sync_resolve, NULL },
+	{ "/v1/export", PATH_ONLY, true, serve_export, NULL, NULL },
+	{ "/v1/import", PATH_ONLY, true, NULL, NULL, serve_import },
 };
 
 static bool covers(const struct entry *e, const char *path)
@@ -86,11 +89,15 @@ static route_handler *find_handler(const struct entry *e, const char *method)
 		handler = e->get;
 	else if (strcmp(method, "POST") == 0)
 		handler = e->post;
+	else if (strcmp(method, "PUT") == 0)
+		handler = e->put;
 	return handler != NULL ? handler : serve_not_allowed;
 }
 
 static const char *allowed_methods(const struct entry *e)
 {
+	if (e->put != NULL)
+		return "PUT, OPTIONS";
 	if (e->post == NULL)
 		return "GET, HEAD, OPTIONS";
 	return e->get != NULL ? "GET, HEAD, POST, OPTIONS" : "POST, OPTIONS";
@@ -99,12 +106,13 @@ static const char *allowed_methods(const struct entry *e)
 struct route route_find(const char *method, const char *path)
 {
 	const struct entry *e = find_entry(path);
-	struct route found = { "other", true, serve_not_found, NULL };
+	struct route found = { "other", true, false, serve_not_found, NULL };
 
 	if (e != NULL) {
 		found.path = e->path;
 		found.needs_user = e->needs_user;
 		found.handler = find_handler(e, method);
+		found.takes_file = e->put != NULL && found.handler == e->put;
 		found.allow = allowed_methods(e);
 	}
 	/* A browser asks this before it sends the token. */

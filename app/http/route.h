@@ -14,6 +14,7 @@
 struct route {
 	const char *path; /* for the log: one of ours, or "other" */
 	bool needs_user; /* authenticate before calling the handler */
+	bool takes_file; /* the body is request.file */
 	route_handler *handler;
 	const char *allow; /* the path's methods; NULL for an unknown path */
 };
