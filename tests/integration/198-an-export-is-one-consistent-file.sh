@@ -110,4 +110,15 @@ expect_export_equals_local alice
 expect_header X-Sync-Status failed
 store_answers normally
 wait_until 10 sync_clean alice
+
+start_host there
+expect_rows alice "SELECT count(*) FROM note" 2
+execute alice "INSERT INTO note(text) VALUES ('there')"
+wait_until 10 sync_clean alice
+on_host here
+execute alice "INSERT INTO note(text) VALUES ('here')"
+wait_until 10 sync_conflict alice
+expect_export_equals_local alice
+expect_header X-Sync-Status conflict
+expect_rows_in "$exported" "SELECT text FROM note ORDER BY id DESC LIMIT 1" here
 finish
