@@ -68,6 +68,15 @@ $(B)/holdfast: $(MAIN_OBJ) $(LAYERS:%=$(B)/lib/%.a)
 # Compiled and no more: for what warns.
 objects: $(patsubst app/%.c,$(B)/obj/%.o,$(wildcard app/*.c app/*/*.c))
 
+# What /metrics says of the program.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+$(B)/obj/http/api_metrics.o: CSTD += -DHOLDFAST_VERSION='"$(VERSION)"'
+$(B)/obj/http/api_metrics.o: $(B)/version
+.PHONY: always
+$(B)/version: always
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
 $(B)/obj/%.o: app/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -177,12 +186,16 @@ crash:
 	@$(MAKE) -s B=build/faults
 	@HOLDFAST=build/faults/holdfast tests/crash/crash.sh $(ROUNDS) $(SEED)
 
-# What is too large for every day: scenarios at their full size, some minutes.
+# What is too large for every day: scenarios at their full size, some minutes, and random
+# traffic, good and bad, under the sanitizers for SOAK_S seconds.
+SOAK_S ?= 1800
 soak: all
 	@deploy/install-deps.sh test
 	@tests/tools/setup.sh
+	@$(MAKE) -s B=build/asan
 	LARGE_MB=200 bash tests/integration/63-*.sh
 	LARGE_MB=500 bash tests/integration/108-*.sh
+	HOLDFAST=build/asan/holdfast tests/soak/soak.sh $(SOAK_S) $(SEED)
 
 format:
 	tests/tools/clang-format.sh -i $$(find app tests -name node_modules -prune -o -name '*.[ch]' -print)

@@ -8,7 +8,9 @@ static const struct command commands[] = {
 	{ "serve", cmd_serve, "", "run" },
 	{ "check", cmd_check, "[--store | --help]",
 	  "configuration, directories, keys; --store: the store, with real requests" },
-	{ "status", cmd_status, "[--json] [USER]", "the running pool and its users, worst first" },
+	{ "status", cmd_status, "[--json | --watch] [USER]",
+	  "the running pool and its users, worst first; status 3 when one is failed or in "
+	  "conflict" },
 	{ "push", cmd_push, "[USER | --all] [--wait S]",
 	  "what is not in the store yet, now; status 0 when all of it is" },
 	{ "migrate", cmd_migrate, "[USER | --all]",

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes DIR/nginx.conf and DIR/holdfast.conf: the site as it is deployed, on
-# 127.0.0.1:PORT, with its sockets in SOCKETS and the pages of app/web.  Run it
-# with `nginx -c DIR/nginx.conf`.
+# 127.0.0.1:PORT, its metrics on PORT + 10000, with its sockets in SOCKETS and the
+# pages of app/web.  Run it with `nginx -c DIR/nginx.conf`.
 #
 #	site.sh DIR PORT SOCKETS [HTPASSWD]	with HTPASSWD nginx names the user
 set -eu
@@ -16,7 +16,9 @@ if [ "$(id -u)" = 0 ]; then
 	echo "user $(id -un) $(id -gn);" >>"$dir/nginx.conf"
 fi
 
-set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" -e "s|unix:/run/holdfast/|unix:$sockets/|" \
+set -- -e "s|listen 80;|listen 127.0.0.1:$port;|" \
+	-e "s|listen 127.0.0.1:9464;|listen 127.0.0.1:$((port + 10000));|" \
+	-e "s|unix:/run/holdfast/|unix:$sockets/|" \
 	-e "s|root /usr/share/holdfast;|root $app;|"
 if [ -n "$htpasswd" ]; then
 	# shellcheck disable=SC2016

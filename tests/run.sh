@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 all_stages=(format layers shell cppcheck clang-tidy analyzer hardened service units fuzz proxy tsan
-	integration clients browser crash)
+	integration clients browser crash soak)
 node=tests/node_modules/.bin/node
 cores=$(nproc)
 passed=0
@@ -278,6 +278,16 @@ stage_browser() {
 # Seeds that take little time and lead to many a place.  `make crash` has others.
 stage_crash() {
 	check "five rounds of crashes" timeout -k 20 300 make -s crash ROUNDS=5 SEED=34
+}
+
+# Long enough for each kind of traffic, not for a judgement on the memory: that is `make soak`.
+stage_soak() {
+	if ! make -s -j "$cores" B=build/asan build/asan/holdfast >"$logs/build.log" 2>&1; then
+		miss "soak: build" "$logs/build.log"
+		return
+	fi
+	HOLDFAST=build/asan/holdfast check "five seconds of good and bad traffic" \
+		timeout -k 20 120 tests/soak/soak.sh 5
 }
 
 # ---- all of it

@@ -1,5 +1,6 @@
 #include "db/heap.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <pthread.h>
@@ -9,14 +10,32 @@
 static sqlite3_mem_methods standard;
 static _Thread_local struct heap_share *charged;
 
+enum {
+	CLOCK_EACH = 64, /* of small pieces; */
+	LARGE = 64 << 10, /* to fill one of these takes longer than to look */
+};
+
 static int64_t size_of(void *memory)
 {
 	return memory != NULL ? standard.xSize(memory) : 0;
 }
 
+static bool is_late(struct heap_share *share, int64_t len)
+{
+	if (share->until_ms == 0 || (++share->ntaken % CLOCK_EACH != 0 && len < LARGE))
+		return false;
+	share->late = clock_mono_ms() >= share->until_ms;
+	return share->late;
+}
+
+static bool may_take(int64_t len)
+{
+	return charged == NULL || (charged->used + len <= charged->most && !is_late(charged, len));
+}
+
 static void *take(int len)
 {
-	if (charged != NULL && charged->used + len > charged->most)
+	if (!may_take(len))
 		return NULL;
 	void *memory = standard.xMalloc(len);
 	if (charged != NULL)
@@ -35,7 +54,7 @@ static void *resize(void *old, int len)
 {
 	int64_t before = size_of(old);
 
-	if (charged != NULL && charged->used + len - before > charged->most)
+	if (!may_take(len - before))
 		return NULL;
 	void *memory = standard.xRealloc(old, len);
 	if (charged != NULL && memory != NULL)

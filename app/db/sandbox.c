@@ -42,6 +42,7 @@ enum {
 	MEMORY_MIN = 64 << 20, /* what a statement may always take, */
 	MEMORY_VALUES = 4, /* so many of the longest values beside it, */
 	MEMORY_SQL = 32, /* and an INSERT of short rows, so many times its text */
+	SCHEMA_MAX = 8 << 20, /* what a connection may hold between requests without a stream */
 	DENIAL_MAX = 100,
 };
 
@@ -227,20 +228,28 @@ static int authorize(void *owner, int action, const char *a, const char *b, cons
 	return verdict;
 }
 
-/*
- * The clock starts with the first call, not with the statement: waiting for
- * the write lock has a limit of its own and comes before.
- */
+/* Of the statement, or of what is prepared now. */
+static void start_clock(struct sandbox *s)
+{
+	s->statement_until = clock_mono_ms() + s->limits.statement_ms;
+	s->heap.until_ms = s->statement_until;
+}
+
+static void note_timeout(struct sandbox *s)
+{
+	(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
+		       (long long)s->limits.statement_ms);
+}
+
 static int watch_time(void *owner)
 {
 	struct sandbox *s = owner;
 	int64_t now = clock_mono_ms();
 
 	if (s->statement_until == 0)
-		s->statement_until = now + s->limits.statement_ms;
+		start_clock(s);
 	if (now >= s->statement_until) {
-		(void)snprintf(s->timeout, sizeof s->timeout, "statement took longer than %lld ms",
-			       (long long)s->limits.statement_ms);
+		note_timeout(s);
 		return 1;
 	}
 	if (s->request_until != 0 && now >= s->request_until) {
@@ -285,6 +294,17 @@ static void unwatch(struct sandbox *s)
 	s->watched = false;
 }
 
+/*
+ * Once the frames of a commit are on disk it must not fail for want of memory:
+ * it would be refused, and be there after a crash.
+ */
+static int begin_commit(void *owner)
+{
+	(void)owner;
+	heap_charge(NULL);
+	return 0;
+}
+
 static int clamp(int64_t value, int low, int high)
 {
 	if (value < low)
@@ -303,7 +323,7 @@ static void set_limits(struct sqlite3 *db, const struct userdb_limits *limits)
 		{ SQLITE_LIMIT_COMPOUND_SELECT, 500 },
 		{ SQLITE_LIMIT_EXPR_DEPTH, 1000 },
 		{ SQLITE_LIMIT_FUNCTION_ARG, 100 },
-		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200 },
+		{ SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100 },
 		{ SQLITE_LIMIT_TRIGGER_DEPTH, 100 },
 		{ SQLITE_LIMIT_VARIABLE_NUMBER, 32766 },
 		{ SQLITE_LIMIT_VDBE_OP, 1000000 },
@@ -346,7 +366,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	s->heap.most = MEMORY_MIN + MEMORY_SQL * (int64_t)limits->max_sql_bytes +
 		       MEMORY_VALUES * (int64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
 	temp->most = TEMP_DATABASES * limits->max_db_bytes;
-	sql_function_register(db);
+	sql_function_register(db, &s->heap.until_ms);
 	drop_modules(db);
 	configure(db, SQLITE_DBCONFIG_DEFENSIVE, 1);
 	configure(db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
@@ -354,6 +374,7 @@ struct sandbox *sandbox_new(struct sqlite3 *db, const struct userdb_limits *limi
 	configure(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0);
 	sqlite3_set_authorizer(db, authorize, s);
 	sqlite3_progress_handler(db, PROGRESS_OPS, watch_time, s);
+	sqlite3_commit_hook(db, begin_commit, NULL);
 	return s;
 }
 
@@ -402,6 +423,14 @@ void sandbox_leave_request(struct sandbox *s)
 	s->statement_until = 0;
 }
 
+static int schema_bytes(const struct sandbox *s)
+{
+	int now = 0, most = 0;
+
+	(void)sqlite3_db_status(s->db, SQLITE_DBSTATUS_SCHEMA_USED, &now, &most, 0);
+	return now;
+}
+
 void sandbox_end_request(struct sandbox *s)
 {
 	s->request_until = 0;
@@ -411,6 +440,8 @@ void sandbox_end_request(struct sandbox *s)
 		s->tainted = true;
 	}
 	sqlite3_set_last_insert_rowid(s->db, 0);
+	if (schema_bytes(s) > SCHEMA_MAX)
+		s->tainted = true;
 	unwatch(s);
 }
 
@@ -469,6 +500,7 @@ static void begin_bounds(struct sandbox *s)
 	forget_reasons(s);
 	temp_space_charge(s->temp);
 	s->heap.used = 0;
+	s->heap.late = false;
 	heap_charge(&s->heap);
 }
 
@@ -481,6 +513,7 @@ static void end_bounds(void)
 void sandbox_begin_prepare(struct sandbox *s)
 {
 	s->seen = 0;
+	start_clock(s);
 	begin_bounds(s);
 }
 
@@ -508,12 +541,17 @@ void sandbox_end_setting(struct sandbox *s)
 bool sandbox_begin_statement(struct sandbox *s)
 {
 	forget_reasons(s);
-	s->statement_until = 0;
+	start_clock(s);
 	if (s->request_until == 0 || clock_mono_ms() < s->request_until)
 		return true;
 	(void)snprintf(s->timeout, sizeof s->timeout,
 		       "the statements of one request took too long together");
 	return false;
+}
+
+void sandbox_waited(struct sandbox *s)
+{
+	start_clock(s);
 }
 
 static bool keeps_snapshot(const struct sandbox *s)
@@ -556,8 +594,14 @@ const char *sandbox_denial(const struct sandbox *s)
 	return text_or_null(s->denial);
 }
 
-const char *sandbox_timeout(const struct sandbox *s)
+const char *sandbox_timeout(struct sandbox *s, int rc)
 {
+	if (rc == SQLITE_NOMEM && s->heap.late)
+		note_timeout(s);
+	else if (rc != SQLITE_INTERRUPT)
+		return NULL;
+	else if (s->timeout[0] == '\0' && clock_mono_ms() >= s->statement_until)
+		note_timeout(s);
 	return text_or_null(s->timeout);
 }
 

@@ -94,8 +94,10 @@ unsigned sandbox_seen(const struct sandbox *s);
 void sandbox_begin_setting(struct sandbox *s);
 void sandbox_end_setting(struct sandbox *s);
 
-/* false: the request has used up its time.  The statement's own starts with its first steps. */
+/* false: the request has used up its time.  The statement's own starts here, */
 bool sandbox_begin_statement(struct sandbox *s);
+/* and anew after each wait for a lock, which has a limit of its own. */
+void sandbox_waited(struct sandbox *s);
 /* After it was finalized: outside of a transaction no snapshot is kept. */
 void sandbox_end_statement(struct sandbox *s);
 /* A bracket around every sqlite3_step(). */
@@ -104,8 +106,8 @@ void sandbox_end_step(struct sandbox *s);
 
 /* Why the last prepare or step failed, if it was for the sandbox; NULL if not. */
 const char *sandbox_denial(const struct sandbox *s);
-const char *sandbox_timeout(const struct sandbox *s);
-/* The same of memory and temporary files, asked with SQLite's primary code. */
+/* The same, asked with SQLite's primary code: time; memory and temporary files. */
+const char *sandbox_timeout(struct sandbox *s, int rc);
 const char *sandbox_overflow(struct sandbox *s, int rc);
 
 #endif

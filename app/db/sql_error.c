@@ -120,12 +120,12 @@ static void note_damage(struct sandbox *s, int rc)
 static bool explain_refusal(struct sandbox *s, int rc, struct sql_error *e)
 {
 	const char *denial = sandbox_denial(s);
-	const char *timeout = sandbox_timeout(s);
+	const char *timeout = sandbox_timeout(s, rc & 0xff);
 	const char *overflow = sandbox_overflow(s, rc & 0xff);
 
 	if (denial != NULL)
 		sql_error_set(e, "SQLITE_AUTH", "%s", denial);
-	else if (timeout != NULL && (rc & 0xff) == SQLITE_INTERRUPT)
+	else if (timeout != NULL)
 		sql_error_set(e, "SQLITE_INTERRUPT", "%s", timeout);
 	else if (!sandbox_writes(s) && (rc & 0xff) == SQLITE_READONLY)
 		sql_error_set_readonly(e);

@@ -257,7 +257,8 @@ enum stmt_stepped stmt_step(struct stmt *st, struct sql_error *e)
 
 	if (!st->started) {
 		if (!sandbox_begin_statement(s)) {
-			sql_error_set(e, "SQLITE_INTERRUPT", "%s", sandbox_timeout(s));
+			sql_error_set(e, "SQLITE_INTERRUPT", "%s",
+				      sandbox_timeout(s, SQLITE_INTERRUPT));
 			return STMT_FAILED;
 		}
 		if (start(st) != SQLITE_OK)

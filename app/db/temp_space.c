@@ -11,10 +11,14 @@
  */
 #include "db/temp_space.h"
 
+#include "base/alloc.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct temp_file {
 	sqlite3_file file; /* SQLite aligns it to 8 bytes, no more */
@@ -25,6 +29,37 @@ struct temp_file {
 static_assert(sizeof(struct temp_file) % 8 == 0, "what follows is aligned");
 
 static _Thread_local struct temp_space *charged;
+static _Thread_local struct temp_space *spaces;
+
+struct temp_space *temp_space_open(const char *path)
+{
+	struct temp_space *t = spaces;
+
+	while (t != NULL && strcmp(t->path, path) != 0)
+		t = t->next;
+	if (t == NULL) {
+		t = alloc_zeroed(1, sizeof *t);
+		t->path = alloc_string(path);
+		t->next = spaces;
+		spaces = t;
+	}
+	t->nconnections++;
+	return t;
+}
+
+void temp_space_close(struct temp_space *t)
+{
+	struct temp_space **at = &spaces;
+
+	if (t == NULL || --t->nconnections > 0)
+		return;
+	while (*at != NULL && *at != t)
+		at = &(*at)->next;
+	assert(*at == t);
+	*at = t->next;
+	free(t->path);
+	free(t);
+}
 
 static struct temp_file *own(sqlite3_file *file)
 {

@@ -31,7 +31,7 @@ struct userdb {
 	bool (*give_up)(void *owner);
 	void *give_up_owner;
 	int64_t page_size; /* USERDB_CLIENT */
-	struct temp_space temp; /* USERDB_CLIENT */
+	struct temp_space *temp; /* USERDB_CLIENT */
 	int64_t wal_bytes;
 };
 
@@ -232,6 +232,8 @@ static int wait_for_lock(void *owner, int count)
 	if (now_ms >= u->wait_until_ms || (u->give_up != NULL && u->give_up(u->give_up_owner)))
 		return 0;
 	sqlite3_sleep(steps_ms[count < nsteps ? count : nsteps - 1]);
+	if (u->sandbox != NULL)
+		sandbox_waited(u->sandbox);
 	return 1;
 }
 
@@ -286,8 +288,10 @@ static enum userdb_result configure(struct userdb *u, const char *path, enum use
 		rc = limit_size(u, limits->max_db_bytes);
 	if (rc != SQLITE_OK)
 		return result_of(rc, "pragma", path);
-	if (role == USERDB_CLIENT)
-		u->sandbox = sandbox_new(u->db, limits, &u->temp);
+	if (role == USERDB_CLIENT) {
+		u->temp = temp_space_open(path);
+		u->sandbox = sandbox_new(u->db, limits, u->temp);
+	}
 	return USERDB_OK;
 }
 
@@ -325,6 +329,7 @@ void userdb_close(struct userdb *u)
 	int rc = sqlite3_close(u->db);
 	assert(rc == SQLITE_OK);
 	(void)rc;
+	temp_space_close(u->temp);
 	free(u);
 }
 

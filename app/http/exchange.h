@@ -94,6 +94,7 @@ struct exchange {
 	bool committed; /* something was; the sync engine is to look after it */
 	struct wait wait;
 	int64_t arrived_ms; /* of the monotonic clock */
+	int64_t arrived_us; /* the same; one that was handed over knows the millisecond only */
 };
 
 /*

@@ -1,6 +1,7 @@
 #include "http/route.h"
 
 #include "http/api_health.h"
+#include "http/api_metrics.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -12,6 +13,7 @@ enum scope {
 
 struct entry {
 	const char *path;
+	enum metrics_route class;
 	enum scope scope;
 	bool needs_user;
 	route_handler *get;
@@ -47,20 +49,22 @@ static enum served serve_options(struct service *s, struct exchange *x)
  * succeeds would go on to speak it.
  */
 static const struct entry entries[] = {
-	{ "/healthz", PATH_ONLY, false, serve_health, NULL, NULL },
-	{ "/v2", PATH_ONLY, false, serve_greeting, NULL, NULL },
-	{ "/v3", PATH_ONLY, false, serve_greeting, NULL, NULL },
-	{ "/v3-protobuf", PATH_AND_BELOW, false, serve_not_found, serve_not_found, NULL },
-	{ "/v2/pipeline", PATH_ONLY, true, NULL, serve_pipeline, NULL },
-	{ "/v3/pipeline", PATH_ONLY, true, NULL, serve_pipeline, NULL },
-	{ "/v3/cursor", PATH_ONLY, true, NULL, serve_cursor, NULL },
-	{ "/v1/execute", PATH_ONLY, true, NULL, serve_execute, NULL },
-	{ "/v1/batch", PATH_ONLY, true, NULL, serve_batch, NULL },
-	{ "/v1/sync", PATH_ONLY, true, serve_sync_get, serve_sync_post, NULL },
-	{ "/v1/sync/kept", PATH_AND_BELOW, true, serve_kept, NULL, NULL },
-	{ "/v1/sync/resolve", PATH_ONLY, true, NULL, serve_sync_resolve, NULL },
-	{ "/v1/export", PATH_ONLY, true, serve_export, NULL, NULL },
-	{ "/v1/import", PATH_ONLY, true, NULL, NULL, serve_import },
+	{ "/healthz", METRICS_PROBE, PATH_ONLY, false, serve_health, NULL, NULL },
+	{ "/readyz", METRICS_PROBE, PATH_ONLY, false, serve_ready, NULL, NULL },
+	{ "/metrics", METRICS_PROBE, PATH_ONLY, false, serve_metrics, NULL, NULL },
+	{ "/v2", METRICS_PROBE, PATH_ONLY, false, serve_greeting, NULL, NULL },
+	{ "/v3", METRICS_PROBE, PATH_ONLY, false, serve_greeting, NULL, NULL },
+	{ "/v3-protobuf", METRICS_OTHER, PATH_AND_BELOW, false, serve_not_found, serve_not_found, NULL },
+	{ "/v2/pipeline", METRICS_PIPELINE, PATH_ONLY, true, NULL, serve_pipeline, NULL },
+	{ "/v3/pipeline", METRICS_PIPELINE, PATH_ONLY, true, NULL, serve_pipeline, NULL },
+	{ "/v3/cursor", METRICS_CURSOR, PATH_ONLY, true, NULL, serve_cursor, NULL },
+	{ "/v1/execute", METRICS_EXECUTE, PATH_ONLY, true, NULL, serve_execute, NULL },
+	{ "/v1/batch", METRICS_EXECUTE, PATH_ONLY, true, NULL, serve_batch, NULL },
+	{ "/v1/sync", METRICS_SYNC, PATH_ONLY, true, serve_sync_get, serve_sync_post, NULL },
+	{ "/v1/sync/kept", METRICS_SYNC, PATH_AND_BELOW, true, serve_kept, NULL, NULL },
+	{ "/v1/sync/resolve", METRICS_SYNC, PATH_ONLY, true, NULL, serve_sync_resolve, NULL },
+	{ "/v1/export", METRICS_OTHER, PATH_ONLY, true, serve_export, NULL, NULL },
+	{ "/v1/import", METRICS_OTHER, PATH_ONLY, true, NULL, NULL, serve_import },
 };
 
 static bool covers(const struct entry *e, const char *path)
@@ -106,10 +110,11 @@ static const char *allowed_methods(const struct entry *e)
 struct route route_find(const char *method, const char *path)
 {
 	const struct entry *e = find_entry(path);
-	struct route found = { "other", true, false, serve_not_found, NULL };
+	struct route found = { "other", true, false, serve_not_found, NULL, METRICS_OTHER };
 
 	if (e != NULL) {
 		found.path = e->path;
+		found.class = e->class;
 		found.needs_user = e->needs_user;
 		found.handler = find_handler(e, method);
 		found.takes_file = e->put != NULL && found.handler == e->put;

@@ -17,6 +17,7 @@ struct route {
 	bool takes_file; /* the body is request.file */
 	route_handler *handler;
 	const char *allow; /* the path's methods; NULL for an unknown path */
+	enum metrics_route class;
 };
 
 /* HEAD goes to the handler of GET.  All texts of the answer are literals. */

@@ -249,7 +249,8 @@ static struct call *call_new(struct fcgi_request *r)
 
 	c->fcgi = r;
 	c->waits_at = -1;
-	c->x.arrived_ms = clock_mono_ms();
+	c->x.arrived_us = clock_mono_us();
+	c->x.arrived_ms = c->x.arrived_us / 1000;
 	read_request(r, &c->x.request);
 	c->route = route_find(c->x.request.method, c->x.request.path);
 	choose_id(fcgi_param(r, "REQUEST_ID"), c->id);
@@ -278,6 +279,7 @@ static struct call *call_of_parcel(const struct parcel *p)
 	x->user = p->user;
 	x->read_only = p->read_only;
 	x->arrived_ms = p->arrived_ms;
+	x->arrived_us = p->arrived_ms * 1000;
 	x->wait.retried = p->retried;
 	x->wait.hops = p->hops;
 	c->route = route_find(x->request.method, x->request.path);
@@ -312,6 +314,7 @@ static const char *user_name(const struct call *c)
 static void drop(struct server *s, struct call *c)
 {
 	fcgi_drop(c->fcgi);
+	metrics_count(table_metrics(s->table), METRICS_DROPPED);
 	log_info("request.dropped", "user=%s path=%s ms=%" PRId64, user_name(c), c->route.path,
 		 clock_mono_ms() - c->x.arrived_ms);
 	call_free(s, c);
@@ -349,6 +352,9 @@ static void answer(struct server *s, struct call *c, const struct fcgi_extra *ex
 	struct exchange *x = &c->x;
 	const char *method = route_method_name(x->request.method);
 
+	/* Before the answer: whoever has that finds it counted, by whichever worker. */
+	metrics_request(table_metrics(s->table), c->route.class, (int)x->response.status,
+			clock_mono_us() - x->arrived_us);
 	if (x->committed)
 		FAULT("request.before_answer");
 	size_t sent = fcgi_answer(c->fcgi, &x->response, extra);
@@ -606,6 +612,7 @@ static void run(struct server *s, struct call *c)
 	struct exchange *x = &c->x;
 
 	log_request(c->id);
+	log_client(x->user.text);
 	if (fcgi_client_is_gone(c->fcgi)) {
 		drop(s, c);
 		return;

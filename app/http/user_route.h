@@ -11,6 +11,7 @@
 #include "http/stream.h"
 #include "http/turn.h"
 #include "sync/account.h"
+#include "sync/census.h"
 #include "sync/sync.h"
 
 /* Of the worker, the same for all requests. */
@@ -27,6 +28,8 @@ struct service {
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
 	unsigned max_running; /* requests of one user, each in a worker of its own */
+	struct census census; /* what the latest scrape has found */
+	int64_t census_ms; /* when that was, monotonic; 0: never */
 	bool may_park; /* room for another waiting request; kept by the server */
 	bool may_crowd; /* the same for SERVE_IN_CROWD */
 	bool leaves; /* what is new is for other workers; kept by the server */

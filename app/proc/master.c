@@ -141,6 +141,15 @@ static int adopt_handovers(struct master *m, const struct takeover *t)
 	return 0;
 }
 
+static struct table *make_table(const struct pool_config *c)
+{
+	struct table *t = table_create(c->table, c->max_active_users);
+
+	if (t != NULL)
+		table_metrics(t)->started_ms = clock_wall_ms();
+	return t;
+}
+
 static int start_afresh(struct master *m)
 {
 	const struct pool_config *c = m->config;
@@ -152,7 +161,7 @@ static int start_afresh(struct master *m)
 		return failed("pipe2");
 	if (listener_make_dir(c->socket) < 0 || open_listeners(m) < 0)
 		return -1;
-	m->table = table_create(c->table, c->max_active_users);
+	m->table = make_table(c);
 	return m->table == NULL ? -1 : 0;
 }
 
@@ -183,11 +192,12 @@ static int take_over(struct master *m, const struct takeover *t)
 	m->emptying = m->table == NULL;
 	if (m->emptying) {
 		close(t->table_fd);
-		m->table = table_create(c->table, c->max_active_users);
+		m->table = make_table(c);
 	}
 	if (m->table == NULL || adopt_handovers(m, t) < 0)
 		return -1;
 	adopt_workers(m, t);
+	metrics_count(table_metrics(m->table), METRICS_RELOADS);
 	log_info("master.takeover", "workers=%u table=%s", pool_alive(m->pool),
 		 m->emptying ? "fresh" : "adopted");
 	return 0;
@@ -318,8 +328,8 @@ static int64_t take_steps(struct master *m)
 	}
 }
 
-static void log_end(const struct master *m, pid_t pid, int status, unsigned number,
-		    enum pool_end end)
+static void log_worker_end(const struct master *m, pid_t pid, int status, unsigned number,
+			   enum pool_end end)
 {
 	enum log_level level = end == POOL_END_ASKED ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
 	uint64_t requests = answered_by(m, number) - m->answered[number];
@@ -354,6 +364,7 @@ static void forget_trial(struct master *m)
 static void refuse_reload(struct master *m, const char *why)
 {
 	log_error("master.reload_refused", "program=%s why=\"%s\"", m->self->program, why);
+	metrics_count(table_metrics(m->table), METRICS_RELOADS_REFUSED);
 	forget_trial(m);
 }
 
@@ -453,7 +464,9 @@ static void reap(struct master *m)
 		enum pool_end end = pool_ended(m->pool, pid, served, clock_mono_ms(), &number);
 		if (end == POOL_END_UNKNOWN)
 			continue;
-		log_end(m, pid, status, number, end);
+		log_worker_end(m, pid, status, number, end);
+		if (end != POOL_END_ASKED)
+			metrics_count(table_metrics(m->table), METRICS_DEATHS);
 		table_worker_died(m->table, number);
 		/* Workers of another number took theirs along. */
 		if (!m->emptying)

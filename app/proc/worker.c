@@ -147,5 +147,6 @@ enum worker_exit worker_main(const struct worker_config *c, const struct worker_
 out:
 	server_free(server);
 	sync_free(sync);
+	log_end();
 	return result;
 }

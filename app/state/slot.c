@@ -3,7 +3,20 @@
 #include "base/clock.h"
 #include "state/slot_words.h"
 
+#include <assert.h>
 #include <string.h>
+
+enum { KIB = 1024 };
+
+/* What README and DESIGN promise of the memory of an active user. */
+static_assert(sizeof(struct slot) <= 256, "a slot outgrows its bound");
+
+static uint32_t in_kib(uint64_t bytes)
+{
+	uint64_t kib = bytes / KIB + (bytes % KIB != 0);
+
+	return kib < UINT32_MAX ? (uint32_t)kib : UINT32_MAX;
+}
 
 void slot_read(const struct slot *s, struct slot_view *out)
 {
@@ -32,6 +45,8 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->checked = s->checked != 0;
 	out->suspect = s->suspect != 0;
 	out->wal_long = s->wal_long != 0;
+	out->wal_bytes = (uint64_t)s->wal_kib * KIB;
+	out->spool_bytes = (uint64_t)s->spool_kib * KIB;
 }
 
 void slot_id(const struct slot *s, struct user_id *out)
@@ -57,6 +72,8 @@ void slot_load(struct slot *s, const struct slot_saved *saved)
 	s->conflict = saved->conflict;
 	s->failures = saved->failed_since_ms != 0;
 	s->failed_since_ms = saved->failed_since_ms;
+	s->wal_kib = in_kib(saved->wal_bytes);
+	s->spool_kib = in_kib(saved->spool_bytes);
 	if (saved->dirty)
 		slot_commit(s);
 	s->loaded = 1;
@@ -168,6 +185,16 @@ void slot_wal_long(struct slot *s)
 	s->wal_long = 1;
 }
 
+void slot_wal_is(struct slot *s, uint64_t bytes)
+{
+	s->wal_kib = in_kib(bytes);
+}
+
+void slot_push_spool_is(struct slot *s, uint64_t bytes)
+{
+	s->spool_kib = in_kib(bytes);
+}
+
 void slot_keep(struct slot *s, enum slot_keep keep)
 {
 	s->keep = keep;
@@ -181,6 +208,8 @@ void slot_push_abandoned(struct slot *s)
 	s->dirty_since_ms = 0;
 	s->failed_since_ms = 0;
 	s->files = FILES_ABSENT;
+	s->wal_kib = 0;
+	s->spool_kib = 0;
 	s->stored = s->committed;
 }
 

@@ -13,7 +13,7 @@
  *	slot_commit()			anybody, after COMMIT and before the answer
  *	slot_push_...(), slot_want_lock()	the holder of RIGHT_PUSH
  *	slot_pull_...()			the holder of RIGHT_PUSH and RIGHT_FILES
- *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_long()	anybody
+ *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_...()	anybody
  */
 #ifndef STATE_SLOT_H
 #define STATE_SLOT_H
@@ -61,6 +61,8 @@ struct slot_view { /* the words, each read once */
 	bool checked; /* the store has been asked whether another host went on */
 	bool suspect; /* its objects are to be listed: some may be missing */
 	bool wal_long; /* the WAL has outgrown its bound since the last attempt */
+	uint64_t wal_bytes; /* since its last checkpoint, as the last commit left it */
+	uint64_t spool_bytes; /* both are rounded up to KiB */
 };
 
 void slot_read(const struct slot *s, struct slot_view *out);
@@ -78,6 +80,8 @@ struct slot_saved {
 	enum slot_files files;
 	bool dirty;
 	bool conflict;
+	uint64_t wal_bytes;
+	uint64_t spool_bytes;
 };
 bool slot_is_loaded(const struct slot *s);
 void slot_load(struct slot *s, const struct slot_saved *saved);
@@ -109,6 +113,7 @@ void slot_push_shortened(struct slot *s);
 void slot_keep(struct slot *s, enum slot_keep keep);
 /* The commits of a database that was put aside will never be stored. */
 void slot_push_abandoned(struct slot *s);
+void slot_push_spool_is(struct slot *s, uint64_t bytes);
 /* The last call of an attempt, whatever came of it. */
 void slot_push_ended(struct slot *s, int64_t mono_ms);
 
@@ -123,6 +128,8 @@ void slot_pull_ended(struct slot *s, int64_t mono_ms);
 /* Whoever holds RIGHT_PUSH next looks whether all objects are there. */
 void slot_suspect(struct slot *s);
 void slot_wal_long(struct slot *s);
+/* For who looks on: nothing is decided by it. */
+void slot_wal_is(struct slot *s, uint64_t bytes);
 
 /*
  * The worker, as table_worker_mark() of it, in which a transaction that is open

@@ -4,6 +4,8 @@
  * Each field is one atomic word and is written by:
  *	key, id		inside table_change_begin()'s bracket
  *	committed	anybody; only grows
+ *	wal_kib		anybody
+ *	spool_kib	the holder of RIGHT_PUSH, of RIGHT_LOAD
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted, keep, suspect, wal_long	anybody
@@ -53,6 +55,8 @@ struct slot {
 	_Atomic uint32_t checked; /* see slot_view */
 	_Atomic uint32_t suspect;
 	_Atomic uint32_t wal_long;
+	_Atomic uint32_t wal_kib; /* see slot_view */
+	_Atomic uint32_t spool_kib;
 };
 
 #endif

@@ -1,18 +1,20 @@
 /*
  *	+--------------------+ 0
  *	| struct header      |  written once, before the first fork, but for
- *	|                    |  `sweeper` and `store`
+ *	|                    |  `sweeper`, `store` and `metrics`
  *	+--------------------+
  *	| workers            |  TABLE_WORKERS_MAX places
  *	+--------------------+
  *	| due                |  one bit per slot
+ *	+--------------------+
+ *	| used               |  one bit per slot, set for ever before its first use
  *	+--------------------+
  *	| slots              |  open addressing on a keyed hash of the id; a slot
  *	+--------------------+  that was used once is never empty again, so a probe
  *				may stop at the first hole
  *
  * The file is sparse: slots that nobody touched cost nothing, and scans read
- * the bitmap (one page per 32,768 slots), never the slots.
+ * a bitmap (one page per 32,768 slots) and the slots it names.
  *
  * Two users never share a key: it is 64 bits of SipHash under a secret made
  * for this table, so no two of 65,536 users meet by chance or on purpose.
@@ -40,7 +42,7 @@
 
 enum { PROBES_MAX = 256, PAGE = 4096 };
 
-static const uint64_t table_magic = 0x32656c6261746668u; /* "hftable2" */
+static const uint64_t table_magic = 0x33656c6261746668u; /* "hftable3" */
 
 struct header {
 	uint64_t magic;
@@ -49,6 +51,7 @@ struct header {
 	uint64_t secret[2];
 	_Atomic uint64_t sweeper; /* mark of the sweeping worker, all ones: done */
 	struct store_words store;
+	struct metrics metrics;
 };
 
 struct worker {
@@ -59,7 +62,9 @@ struct worker {
 	_Atomic uint32_t party;
 	_Atomic uint32_t leaving;
 	_Atomic uint64_t waiting_end; /* no place at or behind it is in use */
-	uint64_t pad[3]; /* a cache line for each */
+	_Atomic uint64_t pushes; /* what the engine has under way, see struct table_busy */
+	_Atomic uint64_t pulls;
+	_Atomic uint64_t compactions;
 	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
 	_Atomic uint64_t waiting[TABLE_WAITING_MAX]; /* the user's key, KEY_FREE for none */
 };
@@ -75,6 +80,7 @@ struct table {
 	struct header *header;
 	struct worker *workers;
 	_Atomic uint64_t *due;
+	_Atomic uint64_t *used;
 	struct slot *slots;
 	size_t len;
 	int fd;
@@ -95,9 +101,14 @@ static size_t due_at(void)
 	return round_up(sizeof(struct header), PAGE) + sizeof(struct worker) * TABLE_WORKERS_MAX;
 }
 
+static size_t bitmap_len(uint64_t nslots)
+{
+	return round_up((size_t)(nslots + 7) / 8, PAGE);
+}
+
 static size_t slots_at(uint64_t nslots)
 {
-	return due_at() + round_up((size_t)(nslots + 7) / 8, PAGE);
+	return due_at() + 2 * bitmap_len(nslots);
 }
 
 static size_t table_len(uint64_t nslots)
@@ -113,6 +124,7 @@ static struct table *view(void *base, size_t len, uint64_t nslots, int fd)
 	t->header = base;
 	t->workers = (void *)(bytes + round_up(sizeof(struct header), PAGE));
 	t->due = (void *)(bytes + due_at());
+	t->used = (void *)(bytes + due_at() + bitmap_len(nslots));
 	t->slots = (void *)(bytes + slots_at(nslots));
 	t->len = len;
 	t->fd = fd;
@@ -282,6 +294,8 @@ static void clear_words(struct slot *s)
 	s->checked = 0;
 	s->suspect = 0;
 	s->wal_long = 0;
+	s->wal_kib = 0;
+	s->spool_kib = 0;
 	s->files = FILES_UNKNOWN;
 	s->committed = 0;
 	s->dirty_since_ms = 0;
@@ -340,6 +354,9 @@ void table_change_end(int change)
  */
 static void give(const struct table *t, struct slot *s, const struct user_id *id)
 {
+	uint32_t place = place_of(t, s);
+
+	atomic_fetch_or(&t->used[place / 64], UINT64_C(1) << place % 64);
 	write_id(s, id);
 	s->key = key_of(t, id);
 }
@@ -414,15 +431,31 @@ bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
 	return true;
 }
 
+/* The first slot at or after `*place` whose bit is set; `*place` moves behind it. */
+static struct slot *next_marked(const struct table *t, const _Atomic uint64_t *bitmap,
+				uint32_t *place)
+{
+	for (uint64_t p = *place; p < t->header->nslots; p = (p / 64 + 1) * 64) {
+		uint64_t bits = bitmap[p / 64] >> p % 64;
+		if (bits == 0)
+			continue;
+		p += (uint64_t)__builtin_ctzll(bits);
+		*place = (uint32_t)p + 1;
+		return &t->slots[p];
+	}
+	*place = (uint32_t)t->header->nslots;
+	return NULL;
+}
+
 const struct slot *table_next(const struct table *t, const struct slot *after)
 {
-	uint64_t place = after == NULL ? 0 : (uint64_t)place_of(t, after) + 1;
+	uint32_t place = after == NULL ? 0 : place_of(t, after) + 1;
+	const struct slot *s;
 
-	for (; place < t->header->nslots; place++) {
-		if (t->slots[place].key > KEY_CHANGING)
-			return &t->slots[place];
-	}
-	return NULL;
+	do
+		s = next_marked(t, t->used, &place);
+	while (s != NULL && s->key <= KEY_CHANGING);
+	return s;
 }
 
 bool table_pusher_lives(const struct table *t, const struct slot *s)
@@ -473,16 +506,7 @@ void table_clear_due(struct table *t, const struct slot *s)
 
 struct slot *table_next_due(struct table *t, uint32_t *place)
 {
-	for (uint64_t p = *place; p < t->header->nslots; p = (p / 64 + 1) * 64) {
-		uint64_t bits = t->due[p / 64] >> p % 64;
-		if (bits == 0)
-			continue;
-		p += (uint64_t)__builtin_ctzll(bits);
-		*place = (uint32_t)p + 1;
-		return &t->slots[p];
-	}
-	*place = (uint32_t)t->header->nslots;
-	return NULL;
+	return next_marked(t, t->due, place);
 }
 
 void table_worker_born(struct table *t, unsigned worker, uint32_t pid)
@@ -501,6 +525,9 @@ void table_worker_died(struct table *t, unsigned worker)
 	w->epoch++;
 	w->party = 0;
 	w->leaving = 0;
+	w->pushes = 0;
+	w->pulls = 0;
+	w->compactions = 0;
 	for (int i = 0; i < TABLE_STREAMS_MAX; i++)
 		w->streams[i] = 0;
 	for (int i = 0; i < TABLE_WAITING_MAX; i++)
@@ -533,6 +560,26 @@ bool table_worker_get(const struct table *t, unsigned worker, struct worker_word
 	out->pid = w->pid;
 	out->requests = w->requests;
 	return out->pid != 0;
+}
+
+void table_worker_is_busy(struct table *t, unsigned worker, const struct table_busy *b)
+{
+	struct worker *w = &t->workers[worker];
+
+	w->pushes = b->pushes;
+	w->pulls = b->pulls;
+	w->compactions = b->compactions;
+}
+
+void table_busy(const struct table *t, struct table_busy *out)
+{
+	*out = (struct table_busy){ 0 };
+	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
+		const struct worker *w = &t->workers[worker];
+		out->pushes += w->pushes;
+		out->pulls += w->pulls;
+		out->compactions += w->compactions;
+	}
 }
 
 int table_stream_open(struct table *t, unsigned worker, const struct slot *s)
@@ -642,6 +689,11 @@ int table_worker_staying(const struct table *t, uint32_t party)
 struct store_words *table_store(const struct table *t)
 {
 	return &t->header->store;
+}
+
+struct metrics *table_metrics(const struct table *t)
+{
+	return &t->header->metrics;
 }
 
 bool table_claim_sweep(struct table *t, unsigned worker)

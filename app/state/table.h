@@ -11,6 +11,7 @@
  *	table_find(), table_add()
  *	slot_...()		one user's words, in state/slot.h
  *	table_store()		what all workers together know of the store
+ *	table_metrics()		what they have done
  *	table_map_readonly()	another program: `holdfast status`
  *
  * Nothing here blocks and nothing needs repair: every field is one atomic
@@ -21,6 +22,7 @@
 #ifndef STATE_TABLE_H
 #define STATE_TABLE_H
 
+#include "state/metrics.h"
 #include "state/user.h"
 
 #include <stdatomic.h>
@@ -75,7 +77,7 @@ bool table_replace(struct table *t, struct slot *s, const struct user_id *old,
 		   const struct user_id *id);
 void table_change_end(int change);
 
-/* In order of their places; from NULL to NULL. */
+/* In order of their places; from NULL to NULL.  Slots that nobody used are not touched. */
 const struct slot *table_next(const struct table *t, const struct slot *after);
 
 /* Whether whoever said that it pushes this slot's user is still alive. */
@@ -104,6 +106,16 @@ void table_worker_died(struct table *t, unsigned worker);
 void table_worker_serves(struct table *t, unsigned worker, const struct slot *s);
 void table_worker_rests(struct table *t, unsigned worker);
 bool table_worker_get(const struct table *t, unsigned worker, struct worker_word *out);
+
+/* What a worker's sync engine has under way, for who looks on; gone with the worker. */
+struct table_busy {
+	uint64_t pushes;
+	uint64_t pulls;
+	uint64_t compactions;
+};
+void table_worker_is_busy(struct table *t, unsigned worker, const struct table_busy *b);
+/* Of all workers. */
+void table_busy(const struct table *t, struct table_busy *out);
 /*
  * By the worker itself: requests can be handed to it by workers of the same
  * `party` (not 0), because they have their sockets from the same master; and
@@ -158,6 +170,7 @@ struct store_words {
 	_Atomic uint64_t gaps; /* users whose objects were found to be missing */
 };
 struct store_words *table_store(const struct table *t);
+struct metrics *table_metrics(const struct table *t);
 
 /* The sweep over the disk after a start: exactly one worker at a time does it. */
 bool table_claim_sweep(struct table *t, unsigned worker);

@@ -7,6 +7,7 @@
 #include "state/right.h"
 #include "state/slot.h"
 #include "sync/record.h"
+#include "sync/spool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -117,12 +118,13 @@ static int path_of(const struct accounts *all, const struct user_id *id, const c
  */
 static int read_saved(const struct accounts *all, const struct user_id *id, struct slot_saved *out)
 {
-	char db[PATH_MAX], sync[PATH_MAX];
+	char db[PATH_MAX], wal[PATH_MAX], sync[PATH_MAX], spool[PATH_MAX];
 	struct record record = { 0 };
 	struct stat st;
 
 	memset(out, 0, sizeof *out);
-	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "sync", sync) < 0)
+	if (path_of(all, id, "db.sqlite", db) < 0 || path_of(all, id, "db.sqlite-wal", wal) < 0 ||
+	    path_of(all, id, "sync", sync) < 0 || path_of(all, id, "spool", spool) < 0)
 		return -1;
 	if (stat(db, &st) < 0) {
 		if (errno != ENOENT) {
@@ -134,12 +136,16 @@ static int read_saved(const struct accounts *all, const struct user_id *id, stru
 		return 0;
 	}
 	out->files = FILES_PRESENT;
+	if (stat(wal, &st) == 0)
+		out->wal_bytes = (uint64_t)st.st_size;
 	switch (record_read(sync, &record)) {
 	case RECORD_OK:
 		out->txid = record.txid;
 		out->conflict = record.error == ERROR_CONFLICT;
 		out->failed_since_ms = out->conflict ? 0 : record.failed_since_ms;
 		out->error = record.error;
+		if (record.spool_first != 0)
+			out->spool_bytes = spool_bytes(spool);
 		out->dirty = record.failed_since_ms != 0 || record.spool_first != 0 ||
 			     wal_may_reach_beyond(db, &record.position);
 		return 0;

@@ -88,6 +88,7 @@ void backlog_checkpoint(struct backlog *b)
 	switch (result) {
 	case CHECKPOINT_DONE:
 		FAULT("push.after_checkpoint");
+		slot_wal_is(b->account->slot, 0);
 		note_file(b);
 		log_debug("wal.checkpointed", "user=%s frames=%" PRIu32, b->account->id.text,
 			  b->record.position.frame);
@@ -98,6 +99,11 @@ void backlog_checkpoint(struct backlog *b)
 	case CHECKPOINT_FAILED:
 		break;
 	}
+}
+
+static void note_spool(const struct backlog *b)
+{
+	slot_push_spool_is(b->account->slot, spool_bytes(b->spool_dir));
 }
 
 /*
@@ -148,6 +154,7 @@ int backlog_forget(struct backlog *b)
 		return -1;
 	b->record = next;
 	spool_keep_only(b->spool_dir, 0, 0);
+	note_spool(b);
 	return 0;
 }
 
@@ -171,15 +178,19 @@ void backlog_shorten(struct backlog *b)
 	enum checkpoint_result result =
 		wal_checkpoint_busy(b->account->db, b->db_path, spool_rest, b);
 	slot_lock_wanted(b->account->slot, result == CHECKPOINT_DONE, clock_mono_ms());
-	if (result == CHECKPOINT_DONE)
+	if (result == CHECKPOINT_DONE) {
+		slot_wal_is(b->account->slot, 0);
 		note_file(b);
-	else if (result == CHECKPOINT_LATER)
+	} else if (result == CHECKPOINT_LATER) {
 		disarm(b, false);
+	}
 	spool_keep_only(b->spool_dir, b->record.spool_first, b->record.spool_last);
+	note_spool(b);
 }
 
 void backlog_bound(struct backlog *b)
 {
+	uint64_t before = b->record.spool_last;
 	struct wal_position end;
 
 	if (wal_present(b->account->db, &end) != CAPTURE_PAGES)
@@ -187,6 +198,8 @@ void backlog_bound(struct backlog *b)
 	if ((int64_t)end.frame * (end.page_size + 24) < b->config->max_wal_bytes)
 		return;
 	backlog_shorten(b);
+	if (b->record.spool_last == before)
+		return;
 	log_info("wal.spooled", "user=%s frames=%" PRIu32 " files=%" PRIu64, b->account->id.text,
 		 end.frame,
 		 b->record.spool_first == 0 ? 0 : b->record.spool_last - b->record.spool_first + 1);
@@ -219,5 +232,6 @@ int backlog_spooled_stored(struct backlog *b)
 	if (backlog_save(b) < 0)
 		return -1;
 	spool_keep_only(b->spool_dir, b->record.spool_first, b->record.spool_last);
+	note_spool(b);
 	return 0;
 }

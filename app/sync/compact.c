@@ -31,6 +31,8 @@ struct compact {
 	struct user_id id;
 	int lock; /* of our own: its rights outlast those of the push */
 	bool forced;
+	enum metrics_job job; /* a snapshot or a merge */
+	int64_t put_ms; /* when its object began to go out, monotonic */
 	struct tally tally;
 	struct tally next; /* what it says once the object is in the store */
 
@@ -109,6 +111,7 @@ static void compact_failed(struct compact *c, const char *what, enum object_erro
 {
 	log_warn("compact.failed", "user=%s what=%s error=%s", c->id.text, what,
 		 object_error_name[error]);
+	metrics_failed(table_metrics(c->sync->table), c->job, error);
 	c->tally.not_before_ms = clock_wall_ms() + PATIENCE_MS;
 	tally_write(c->tally_path, &c->tally);
 	compact_free(c);
@@ -135,6 +138,8 @@ static void put_done(struct object_request *q)
 		return;
 	}
 	FAULT("compact.after_put");
+	metrics_done(table_metrics(c->sync->table), c->job, spill_len(c->body),
+		     (clock_mono_ms() - c->put_ms) * 1000);
 	log_info("compact.done", "user=%s key=%s bytes=%" PRIu64, c->id.text, q->key,
 		 spill_len(c->body));
 	c->tally = c->next;
@@ -154,6 +159,7 @@ static void put(struct compact *c)
 		c->next.merged_bytes += spill_len(c->body);
 	release_database(c);
 	FAULT("compact.before_put");
+	c->put_ms = clock_mono_ms();
 	start_request(c, OBJECT_CREATE, put_done);
 	c->request.body = c->body;
 	memcpy(c->request.key, c->key, sizeof c->request.key);
@@ -215,6 +221,7 @@ static struct compact *compact_new(struct sync *s, const struct user_id *id)
 	c->id = *id;
 	c->lock = -1;
 	c->fd = -1;
+	c->job = METRICS_SNAPSHOT;
 	s->compacts++;
 	if (set_paths(c) == 0)
 		return c;
@@ -343,6 +350,7 @@ static void merge(struct compact *c, struct chain *links)
 {
 	const struct chain_link *first = &links->links[0], *last = &links->links[links->count - 1];
 
+	c->job = METRICS_MERGE;
 	c->next = c->tally;
 	chain_key(&c->id, first->level + 1, first->min_txid, last->max_txid, c->key);
 	c->fd = open(c->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -360,8 +368,10 @@ void compact_merge(struct sync *s, const struct user_id *id, const struct record
 {
 	struct compact *c = claim(s, id, r, TALLY_MERGE);
 
-	if (c != NULL)
-		list(c);
+	if (c == NULL)
+		return;
+	c->job = METRICS_MERGE;
+	list(c);
 }
 
 /* -- what is superfluous -- */

@@ -76,6 +76,7 @@ static void pull_failed(struct pull *p, enum object_error error)
 {
 	log_warn("pull.failed", "user=%s error=%s ms=%" PRId64, p->id.text,
 		 object_error_name[error], clock_mono_ms() - p->began_ms);
+	metrics_failed(table_metrics(p->sync->table), METRICS_PULL, error);
 	slot_pull_failed(p->slot, error, clock_mono_ms());
 	/* Nobody asks again for a replacement, as requests do for a database that is not here. */
 	if (p->replaces)
@@ -196,8 +197,9 @@ static void finish(struct pull *p, int rc, uint64_t txid)
 		pull_failed(p, ERROR_DISK);
 		return;
 	}
-	log_info("pull.done", "user=%s txid=%" PRIu64 " ms=%" PRId64, p->id.text, txid,
-		 clock_mono_ms() - p->began_ms);
+	int64_t ms = clock_mono_ms() - p->began_ms;
+	metrics_done(table_metrics(p->sync->table), METRICS_PULL, 0, ms * 1000);
+	log_info("pull.done", "user=%s txid=%" PRIu64 " ms=%" PRId64, p->id.text, txid, ms);
 	slot_pull_done(p->slot, txid);
 	pull_end(p);
 }

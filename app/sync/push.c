@@ -94,11 +94,11 @@ void push_failed(struct push *p, enum object_error error, enum object_result res
 		if (p->backlog.recorded)
 			backlog_save(&p->backlog);
 	}
-	log_event(v.failures == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "push.failed",
-		  "user=%s txid=%" PRIu64 " error=%s attempt=%u wait_ms=%" PRId64,
-		  p->account->id.text, p->record->txid + 1, object_error_name[error],
-		  v.failures + 1, wait);
+	log_warn("push.failed", "user=%s txid=%" PRIu64 " error=%s attempt=%u wait_ms=%" PRId64,
+		 p->account->id.text, p->record->txid + 1, object_error_name[error], v.failures + 1,
+		 wait);
 	health_failed(&p->sync->health, error, clock_mono_ms());
+	metrics_failed(table_metrics(p->sync->table), METRICS_PUSH, error);
 	slot_push_failed(p->slot, error, now, clock_mono_ms() + wait,
 			 result == OBJECT_REFUSED || asked_ms > 0);
 	release_capture(p);
@@ -110,6 +110,7 @@ void push_failed(struct push *p, enum object_error error, enum object_result res
 void push_conflict(struct push *p, const char *key)
 {
 	log_error("push.conflict", "user=%s key=%s", p->account->id.text, key);
+	metrics_failed(table_metrics(p->sync->table), METRICS_PUSH, ERROR_CONFLICT);
 	p->record->failed_since_ms = clock_wall_ms();
 	p->record->error = ERROR_CONFLICT;
 	if (p->backlog.recorded)
@@ -202,9 +203,10 @@ void push_put_stored(struct push *p)
 	FAULT("push.after_put");
 	p->record->txid++;
 	p->record->pushed_bytes += spill_len(p->body);
+	int64_t ms = clock_mono_ms() - p->round_ms;
+	metrics_done(table_metrics(p->sync->table), METRICS_PUSH, spill_len(p->body), ms * 1000);
 	log_info("push.done", "user=%s txid=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRId64,
-		 p->account->id.text, p->record->txid, spill_len(p->body),
-		 clock_mono_ms() - p->round_ms);
+		 p->account->id.text, p->record->txid, spill_len(p->body), ms);
 	FAULT("push.before_record");
 	if (p->spooled) {
 		spooled_stored(p);

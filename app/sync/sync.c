@@ -18,6 +18,7 @@
 #include "state/slot.h"
 #include "sync/engine.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,6 +283,13 @@ static int64_t wait_ms(struct sync *s)
 	return wait;
 }
 
+static void tell_what_is_under_way(const struct sync *s)
+{
+	const struct table_busy busy = { s->pushes, s->pulls, s->compacts };
+
+	table_worker_is_busy(s->table, s->worker, &busy);
+}
+
 static void *run(void *owner)
 {
 	struct sync *s = owner;
@@ -292,6 +300,8 @@ static void *run(void *owner)
 			move_sweep(s);
 		look_at_due(s, mode == ENGINE_DRAINS);
 		bool busy = tasks_run(&s->tasks);
+		tell_what_is_under_way(s);
+		log_settle();
 		store_run(s->store, busy ? 0 : wait_ms(s));
 	}
 	return NULL;
@@ -310,6 +320,8 @@ static int start_thread(struct sync *s)
 		log_error("sync.failed", "call=pthread_create error=\"%s\"", strerror(rc));
 	return rc == 0 ? 0 : -1;
 }
+
+static_assert(ERROR_COUNT <= (int)METRICS_REASONS, "a reason that cannot be counted");
 
 struct sync *sync_start(struct table *t, unsigned worker, const struct sync_config *c)
 {
@@ -420,6 +432,8 @@ enum sync_status sync_status(const struct slot_view *v)
 void sync_commit(struct sync *s, struct slot *slot, int64_t wal_bytes)
 {
 	slot_commit(slot);
+	slot_wal_is(slot, (uint64_t)wal_bytes);
+	metrics_count(table_metrics(s->table), METRICS_WRITES);
 	if (wal_bytes >= s->config.max_wal_bytes)
 		slot_wal_long(slot);
 }

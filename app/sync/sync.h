@@ -55,6 +55,7 @@ enum sync_status {
 	SYNC_FAILED, /* the latest attempt failed and none has caught up since */
 	SYNC_CONFLICT, /* the store holds history that is not ours */
 };
+enum { SYNC_STATUSES = SYNC_CONFLICT + 1 };
 extern const char *const sync_status_name[]; /* ok, dirty, failed, conflict */
 enum sync_status sync_status(const struct slot_view *v);
 

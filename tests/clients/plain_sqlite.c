@@ -29,7 +29,7 @@
 #include <string.h>
 
 /* Holdfast's limits, where they show in results: substr() counts from the first one. */
-enum { LENGTH_MAX = 16 << 20, PATTERN_MAX = 200 };
+enum { LENGTH_MAX = 16 << 20, PATTERN_MAX = 100 };
 
 static sqlite3 *db;
 

@@ -52,6 +52,12 @@ void sync_commit(struct sync *s, struct slot *slot, int64_t wal_bytes)
 	slot_commit(slot);
 }
 
+void sync_look(struct sync *s, struct slot *slot)
+{
+	(void)s;
+	(void)slot;
+}
+
 bool sync_retry(struct sync *s, struct slot *slot, int64_t delay_ms)
 {
 	(void)s;

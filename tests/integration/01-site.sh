@@ -70,7 +70,11 @@ expect_header Access-Control-Allow-Origin https://app.example.com
 [ "$(grep -ci '^cache-control:' "$HEADERS")" = 1 ] || fail "Cache-Control is there twice"
 [ "$(grep -ci '^retry-after:' "$HEADERS")" = 1 ] || fail "Retry-After is there twice"
 
+get - /readyz
+expect_status 200
 kill_holdfast_hard
+get - /readyz
+expect_error 503 BUSY
 post alice /v1/execute '{}' "${origin[@]}"
 expect_error 503 BUSY
 expect_header Retry-After 1

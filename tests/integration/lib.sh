@@ -904,6 +904,45 @@ expect_untold_until_clean() {
 	done
 }
 
+# ---- what is measured
+
+# Where the site shows the metrics, see site.sh.
+metrics_url() {
+	echo "http://127.0.0.1:$((port[$host] + 10000))"
+}
+
+# scrape: /metrics as Prometheus would read it, into $stack/metrics.
+scrape() {
+	curl -sS --fail --max-time 10 -o "$stack/metrics" "$(metrics_url)/metrics" || fail "no /metrics"
+}
+
+# metric SERIES: its value, 'NAME' or 'NAME{LABELS}' exactly as in the text.
+metric() {
+	scrape
+	awk -v series="$1" '$1 == series { print $2; found = 1 } END { exit !found }' \
+		"$stack/metrics" || fail "there is no $1"
+}
+
+# metric_is SERIES VALUE; a predicate
+metric_is() {
+	[ "$(metric "$1")" = "$2" ]
+}
+
+# metric_reaches SERIES VALUE: a whole number at least; a predicate
+metric_reaches() {
+	local seen
+
+	seen=$(metric "$1")
+	[ "${seen%.*}" -ge "$2" ]
+}
+
+expect_metric() {
+	local seen
+
+	seen=$(metric "$1")
+	[ "$seen" = "$2" ] || fail "$1 is $seen, want $2"
+}
+
 # ---- what is in the store
 
 # hold_lock USER: another program has the write lock of the database until release_lock.

@@ -2,7 +2,9 @@
 
 #include "fixture.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 enum { LINE_SPACE = 8192, LINE_MAX_LEN = 2048 };
 
@@ -203,6 +205,82 @@ static void stderr_that_is_gone_is_survived(void **state)
 	restore_stderr(saved);
 }
 
+/* JOURNAL_STREAM as systemd sets it for the file behind `fd`. */
+static void set_journal(int fd, unsigned long more)
+{
+	struct stat st;
+	char stream[64];
+
+	assert_int_equal(fstat(fd, &st), 0);
+	(void)snprintf(stream, sizeof stream, "%lu:%lu", (unsigned long)st.st_dev,
+		       (unsigned long)st.st_ino + more);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+}
+
+static void lines_for_the_journal_begin_with_their_priority(void **state)
+{
+	static const char *const want[] = { "<3>20", "<4>20", "<6>20", "<7>20" };
+	struct capture c;
+	char line[LINE_SPACE];
+
+	(void)state;
+	capture_begin(&c);
+	set_journal(STDERR_FILENO, 0);
+	log_init(LOG_LEVEL_DEBUG, "main");
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++) {
+		log_event((enum log_level)level, "test.event", "%s", "");
+		take_write(&c, line);
+		assert_memory_equal(line, want[level], strlen(want[level]));
+	}
+	capture_end(&c);
+}
+
+static void stderr_that_is_not_the_journal_gets_no_priorities(void **state)
+{
+	static const char *const others[] = { "", "1", "1:", ":", "x:y" };
+	struct capture c;
+	char line[LINE_SPACE];
+
+	(void)state;
+	capture_begin(&c);
+	for (size_t i = 0; i <= sizeof others / sizeof *others; i++) {
+		if (i < sizeof others / sizeof *others)
+			assert_int_equal(setenv("JOURNAL_STREAM", others[i], 1), 0);
+		else
+			set_journal(STDERR_FILENO, 1);
+		log_init(LOG_LEVEL_INFO, "main");
+		log_error("test.event", "%s", "");
+		take_write(&c, line);
+		assert_memory_equal(line, "20", 2);
+	}
+	capture_end(&c);
+	unsetenv("JOURNAL_STREAM");
+}
+
+static void repeated_warnings_of_one_subject_end_in_a_sum(void **state)
+{
+	struct capture c;
+	char line[LINE_SPACE];
+	int lines = 0;
+
+	(void)state;
+	capture_begin(&c);
+	for (int i = 0; i < 50; i++) {
+		log_warn("push.failed", "user=%s txid=%d", "zoe", i);
+		log_info("push.seen", "user=%s txid=%d", "zoe", i);
+		while (take_write(&c, line) > 0)
+			lines += strstr(line, " push.failed user=zoe ") != NULL;
+	}
+	log_settle();
+	assert_int_equal(take_write(&c, line), 0);
+	log_end();
+	take_write(&c, line);
+	capture_end(&c);
+	assert_int_equal(lines, 5);
+	assert_string_equal(after_head(line, "log.suppressed"),
+			    " event=push.failed subject=zoe lines=45\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +292,9 @@ int main(void)
 		cmocka_unit_test(request_id_is_cut_to_15_and_a_dash_when_there_is_none),
 		cmocka_unit_test(level_names_are_parsed_and_nothing_else),
 		cmocka_unit_test(stderr_that_is_gone_is_survived),
+		cmocka_unit_test(lines_for_the_journal_begin_with_their_priority),
+		cmocka_unit_test(stderr_that_is_not_the_journal_gets_no_priorities),
+		cmocka_unit_test(repeated_warnings_of_one_subject_end_in_a_sum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

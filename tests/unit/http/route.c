@@ -58,6 +58,10 @@ static void other_requests_are_answered_by_the_router(void **state)
 	} cases[] = {
 		{ "GET", "/healthz", "/healthz", false, HTTP_OK, "GET, HEAD, OPTIONS" },
 		{ "HEAD", "/healthz", "/healthz", false, HTTP_OK, "GET, HEAD, OPTIONS" },
+		{ "POST", "/metrics", "/metrics", false, HTTP_METHOD_NOT_ALLOWED,
+		  "GET, HEAD, OPTIONS" },
+		{ "POST", "/readyz", "/readyz", false, HTTP_METHOD_NOT_ALLOWED,
+		  "GET, HEAD, OPTIONS" },
 		{ "GET", "/v2", "/v2", false, HTTP_OK, "GET, HEAD, OPTIONS" },
 		{ "GET", "/v3", "/v3", false, HTTP_OK, "GET, HEAD, OPTIONS" },
 		{ "POST", "/v3", "/v3", false, HTTP_METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS" },
