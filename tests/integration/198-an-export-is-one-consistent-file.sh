@@ -3,7 +3,7 @@
 # SQLite, read-only, too, and is of one moment, whatever goes on meanwhile: writes, an
 # open transaction, a store that is away, a conflict.
 . "$(dirname "$0")/lib.sh"
-large_mb=${LARGE_MB:-20}
+large_mb=${LARGE_MB:-20} # a multiple of 20
 export HOLDFAST_MAX_DB_BYTES=4GiB HOLDFAST_STATEMENT_TIMEOUT_MS=60000
 start_stack
 
@@ -86,8 +86,11 @@ wait_all "$writer"
 [ "$(tr ' ' '\n' <<<"$seen" | sort -u | grep -c .)" -gt 1 ] || fail "nobody wrote meanwhile:$seen"
 
 # Large, with little memory and slowly: the worker is rid of it at once.
-sequence bob "CREATE TABLE note(filling); WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n
-	WHERE i < $large_mb) INSERT INTO note SELECT randomblob(1000000) FROM n"
+sequence bob "CREATE TABLE note(filling)"
+for ((mb = 0; mb < large_mb; mb += 20)); do
+	sequence bob "WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+		INSERT INTO note SELECT randomblob(1000000) FROM n"
+done
 get bob /v1/export --limit-rate $((large_mb * 500000))
 expect_status 200
 [ "$(wc -c <"$BODY")" = "$(header Content-Length)" ] || fail "the file was cut"
