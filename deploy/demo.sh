@@ -80,7 +80,8 @@ cat <<END
 
 Holdfast runs: $url/
 
-The token is alice's.  Another user gets one with
+That is a page to try it on, too: sign in with the token below, which is alice's.
+Another user gets one with
 
 HOLDFAST_JWT_KEY_FILE=$HOLDFAST_JWT_KEY_FILE $root/build/holdfast token bob
 

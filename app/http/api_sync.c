@@ -96,6 +96,11 @@ static void put_status(const struct service *s, struct exchange *x)
 	put_time(w, "failed_since", v.failed_since_ms);
 	put_next_attempt(w, &v);
 	put_time(w, "last_success", v.last_success_ms);
+	json_key(w, "last_push_ms");
+	if (v.last_success_ms == 0)
+		json_put_null(w);
+	else
+		json_put_int(w, v.last_took_ms);
 	put_kept(w, s->data, &x->user);
 	json_close_object(w);
 	json_writer_free(w);

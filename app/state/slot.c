@@ -34,6 +34,7 @@ void slot_read(const struct slot *s, struct slot_view *out)
 	out->dirty_since_ms = s->dirty_since_ms;
 	out->failed_since_ms = s->failed_since_ms;
 	out->last_success_ms = s->last_success_ms;
+	out->last_took_ms = s->last_took_ms;
 	out->next_attempt_ms = s->next_attempt_ms;
 	out->held_until_ms = s->held_until_ms;
 	out->began_ms = s->began_ms;
@@ -113,11 +114,13 @@ bool slot_push_clears(struct slot *s, uint64_t covered)
 	return covered >= s->clear_at;
 }
 
-void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms)
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, uint32_t took_ms,
+		      int64_t wall_ms)
 {
 	bool clears = slot_push_clears(s, covered);
 
 	s->txid = txid;
+	s->last_took_ms = took_ms;
 	s->last_success_ms = wall_ms;
 	s->failures = 0;
 	s->held_until_ms = 0;

@@ -50,6 +50,7 @@ struct slot_view { /* the words, each read once */
 	int64_t dirty_since_ms; /* monotonic, nearly; 0: not dirty */
 	int64_t failed_since_ms; /* wall clock; 0: not failed */
 	int64_t last_success_ms; /* wall clock; 0: none since the start */
+	uint32_t last_took_ms; /* how long that push took */
 	int64_t next_attempt_ms; /* monotonic; 0: at once */
 	int64_t held_until_ms; /* monotonic; before that no hurry helps */
 	int64_t began_ms; /* monotonic; the latest attempt */
@@ -96,7 +97,8 @@ uint64_t slot_push_began(struct slot *s, uint64_t mark, int64_t mono_ms);
  * flag, given what it covers.
  */
 bool slot_push_clears(struct slot *s, uint64_t covered);
-void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, int64_t wall_ms);
+void slot_push_stored(struct slot *s, uint64_t covered, uint64_t txid, uint32_t took_ms,
+		      int64_t wall_ms);
 /* `held` says that until next_attempt_ms not even a waiting user hurries it. */
 void slot_push_failed(struct slot *s, uint32_t error, int64_t wall_ms, int64_t next_attempt_ms,
 		      bool held);

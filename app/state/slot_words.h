@@ -53,8 +53,9 @@ struct slot {
 	_Atomic uint32_t files;
 	_Atomic uint32_t loaded;
 	_Atomic uint32_t checked; /* see slot_view */
-	_Atomic uint32_t suspect;
-	_Atomic uint32_t wal_long;
+	_Atomic uint16_t suspect;
+	_Atomic uint16_t wal_long;
+	_Atomic uint32_t last_took_ms;
 	_Atomic uint32_t wal_kib; /* see slot_view */
 	_Atomic uint32_t spool_kib;
 };

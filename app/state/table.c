@@ -42,7 +42,7 @@
 
 enum { PROBES_MAX = 256, PAGE = 4096 };
 
-static const uint64_t table_magic = 0x33656c6261746668u; /* "hftable3" */
+static const uint64_t table_magic = 0x34656c6261746668u; /* "hftable4" */
 
 struct header {
 	uint64_t magic;
@@ -311,6 +311,7 @@ static void clear_words(struct slot *s)
 	s->lock_wanted_ms = 0;
 	s->lock_again_ms = 0;
 	s->last_success_ms = 0;
+	s->last_took_ms = 0;
 	s->next_attempt_ms = 0;
 	s->held_until_ms = 0;
 	s->pull_error = 0;

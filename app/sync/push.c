@@ -155,7 +155,8 @@ static void push_stored(struct push *p)
 		return;
 	}
 	FAULT("push.after_record");
-	slot_push_stored(p->slot, p->covered, p->record->txid, clock_wall_ms());
+	slot_push_stored(p->slot, p->covered, p->record->txid,
+			 (uint32_t)(clock_mono_ms() - p->round_ms), clock_wall_ms());
 	slot_push_shortened(p->slot);
 	FAULT("push.after_stored");
 	compact_merge(p->sync, &p->account->id, p->record);

@@ -41,6 +41,7 @@ export interface SyncDetail {
 	failed_since: string | null;
 	next_attempt_ms: number | null;
 	last_success: string | null;
+	last_push_ms: number | null;
 	kept: { name: string; bytes: number }[];
 }
 

@@ -19,6 +19,7 @@ for rule in "$late" "$slow"; do
 	wait_until 5 store_is_busy PUT /u/alice/
 	expect_untold_until_clean 20 alice
 	[ "$POLLS" -gt 10 ] || fail "asked only $POLLS times"
+	expect_json '.last_push_ms >= 2900' true
 	expect_store_calls 1
 	took=$(store_log | jq '.end - .start')
 	[ "$took" -ge 2900 ] || fail "the upload was not slow, it took $took ms"

@@ -209,7 +209,7 @@ static void store(struct slot *s, uint64_t covered, bool late)
 
 	if (late)
 		slot_commit(s);
-	slot_push_stored(s, covered, 1, 1000);
+	slot_push_stored(s, covered, 1, 7, 1000);
 	assert_int_equal(look(s).failed_since_ms == 0, clears);
 }
 
@@ -327,7 +327,7 @@ static void flag_loaded_from_disk_is_cleared_by_the_push_that_covers_all(void **
 	slot_load(f->slot, &saved);
 	uint64_t covered = slot_push_began(f->slot, f->mark, 1);
 	assert_true(slot_push_clears(f->slot, covered));
-	slot_push_stored(f->slot, covered, 6, 1000);
+	slot_push_stored(f->slot, covered, 6, 7, 1000);
 	struct slot_view v = look(f->slot);
 	assert_false(slot_is_dirty(&v));
 	assert_int_equal(v.failed_since_ms, 0);
@@ -350,12 +350,13 @@ static void failures_are_counted_and_the_first_one_is_remembered(void **state)
 	assert_int_equal(v.next_attempt_ms, 90);
 	assert_int_equal(v.last_success_ms, 0);
 
-	slot_push_stored(f->slot, covered, 9, 3000);
+	slot_push_stored(f->slot, covered, 9, 7, 3000);
 	v = look(f->slot);
 	assert_int_equal(v.failures, 0);
 	assert_int_equal(v.error, 0);
 	assert_int_equal(v.next_attempt_ms, 0);
 	assert_int_equal(v.last_success_ms, 3000);
+	assert_int_equal(v.last_took_ms, 7);
 	assert_int_equal(v.txid, 9);
 }
 
@@ -367,7 +368,7 @@ static void success_that_keeps_the_flag_keeps_its_reason_too(void **state)
 	slot_push_failed(f->slot, 3, 1000, 50, true);
 	uint64_t covered = slot_push_began(f->slot, f->mark, 60);
 	slot_commit(f->slot);
-	slot_push_stored(f->slot, covered, 9, 3000);
+	slot_push_stored(f->slot, covered, 9, 7, 3000);
 	struct slot_view v = look(f->slot);
 	assert_int_equal(v.failed_since_ms, 1000);
 	assert_int_equal(v.error, 3);
@@ -502,7 +503,7 @@ static int push_until_all_is_stored(void *owner)
 
 	do {
 		uint64_t covered = slot_push_began(f->slot, f->mark, 1);
-		slot_push_stored(f->slot, covered, 1, 1);
+		slot_push_stored(f->slot, covered, 1, 7, 1);
 		slot_push_ended(f->slot, 2);
 		v = look(f->slot);
 	} while (v.stored < (uint64_t)WRITERS * COMMITS);

@@ -785,7 +785,7 @@ static void push_what_is_due(const struct fixture *f)
 
 	while ((s = table_next_due(f->table, &place)) != NULL) {
 		table_clear_due(f->table, s);
-		slot_push_stored(s, slot_committed(s), 1, 1);
+		slot_push_stored(s, slot_committed(s), 1, 7, 1);
 	}
 }
 
@@ -925,7 +925,7 @@ static void slot_is_replaced_from_the_right_user_and_once(void **state)
 	slot_load(s, &saved);
 	slot_commit(s);
 	slot_push_failed(s, 3, 1000, 70, true);
-	slot_push_stored(s, 1, 18, 1000);
+	slot_push_stored(s, 1, 18, 7, 1000);
 	slot_pull_failed(s, 4, 70);
 
 	assert_false(replace(f->table, s, &wrong, &newcomer));
