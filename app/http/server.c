@@ -936,6 +936,7 @@ static void run_all(struct server *s, struct waiting *w)
 void server_end(struct server *s)
 {
 	struct turn_waiter *w;
+	struct call *c, *next;
 
 	s->max_parked = 0;
 	s->max_crowd = 0;
@@ -946,7 +947,9 @@ void server_end(struct server *s)
 		take_turn(s, call_in_turn(w));
 	run_all(s, &s->parked);
 	run_all(s, &s->crowd);
-	while (s->held.n > 0)
-		release(s, TAILQ_FIRST(&s->held.calls));
+	for (c = TAILQ_FIRST(&s->held.calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		release(s, c);
+	}
 	log_request("");
 }

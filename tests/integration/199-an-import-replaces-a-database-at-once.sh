@@ -47,14 +47,13 @@ expect_json .bytes "$(stat -c %s "$file")"
 expect_rows alice "SELECT * FROM last" 1000
 wait_until 10 sync_clean alice
 expect_restored_equals_local alice
-expect_litestream_restores alice
 restore alice --txid "$txid"
 expect_rows_in "$restored" "SELECT name FROM sqlite_schema" old
 execute alice "INSERT INTO note VALUES (1001, 'more')"
 expect_rows alice "SELECT text FROM note WHERE id = 1001" 'more!'
 
 # Of another page size, in WAL mode (whose WAL is gone), for a new user; smaller than before.
-for pages in 512 1024 8192 65536; do
+for pages in 512 65536; do
 	make_file "pages$pages" "PRAGMA page_size=$pages"
 	import_file alice "$file"
 	expect_imported alice "$file"
@@ -183,7 +182,7 @@ good=$stack/good.db
 	done
 ) >"$stack/seen" &
 reader=$!
-for _ in 1 2 3 4 5; do
+for _ in 1 2 3; do
 	import_file alice "$other"
 	expect_status 200
 	import_file alice "$good"
