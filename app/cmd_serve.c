@@ -10,6 +10,7 @@
 #include "config.h"
 #include "db/migrations.h"
 #include "http/jwks.h"
+#include "http/share.h"
 #include "proc/cage_calls.h"
 #include "proc/cage_files.h"
 #include "state/node.h"
@@ -96,6 +97,9 @@ static int run_master(struct config *c, const struct node *node, const struct ta
 	if (takeover_program(program, sizeof program) < 0)
 		return -1;
 	c->sync.node = node->id;
+	c->server.may_yield = share_may_yield();
+	if (!c->server.may_yield)
+		log_info("serve.no_yield", "why=\"RLIMIT_NICE is below 20\"");
 	return master_run(&c->pool, &worker, &self);
 }
 

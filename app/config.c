@@ -163,8 +163,8 @@ static int transfers_of_one(const struct setting set[static VARIABLE_COUNT])
 	return share > 0 ? (int)share : 1;
 }
 
-/* One of the workers of a socket is always left for other users, if there are two. */
-static unsigned running_of_one(const struct setting set[static VARIABLE_COUNT])
+/* One of the workers of a socket is always left for those within their share, if there are two. */
+static unsigned greedy_of_socket(const struct setting set[static VARIABLE_COUNT])
 {
 	int64_t share = set[VARIABLE_WORKERS].number / set[VARIABLE_SOCKETS].number;
 
@@ -198,7 +198,7 @@ static struct server_config make_server(const struct config *c, const struct set
 		.max_wal_bytes = set[VARIABLE_MAX_WAL_BYTES].number,
 		.max_streams = (unsigned)set[VARIABLE_MAX_STREAMS].number,
 		.max_requests = (unsigned)set[VARIABLE_MAX_REQUESTS].number,
-		.max_running = running_of_one(set),
+		.max_greedy = greedy_of_socket(set),
 		.stream_idle_ms = set[VARIABLE_STREAM_IDLE_MS].number,
 		.stream_max_ms = set[VARIABLE_STREAM_MAX_MS].number,
 	};

@@ -66,6 +66,13 @@ enum sandbox_lock sandbox_lock(const struct sandbox *s);
 void sandbox_allow_writes(struct sandbox *s, bool writes);
 
 /*
+ * look(), if not NULL, is called about every millisecond while a statement runs.
+ * true stops it, and sandbox_gave_way() says so until the next statement.
+ */
+void sandbox_set_look(struct sandbox *s, bool (*look)(void *owner), void *owner);
+bool sandbox_gave_way(const struct sandbox *s);
+
+/*
  * The rest is for stmt.c, migrations.c and sql_error.c.
  *
  * Some PRAGMAs act while they are prepared.  Therefore a setting is ignored

@@ -54,6 +54,8 @@ enum served serve_export(struct service *s, struct exchange *x)
 	struct account *account;
 	enum served served;
 
+	if (is_refused_in_vain(x))
+		return SERVE_DONE;
 	if (!user_route_open(s, x, &account, &served))
 		return served;
 	x->response.content_type = "application/vnd.sqlite3";

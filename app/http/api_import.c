@@ -117,7 +117,7 @@ enum served serve_import(struct service *s, struct exchange *x)
 	struct account *account;
 	enum served served;
 
-	if (is_refused(x))
+	if (is_refused_in_vain(x) || is_refused(x))
 		return SERVE_DONE;
 	if (!user_route_open(s, x, &account, &served))
 		return served;

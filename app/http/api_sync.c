@@ -181,6 +181,8 @@ enum served serve_kept(struct service *s, struct exchange *x)
 {
 	const char *slash = strrchr(x->request.path, '/');
 
+	if (is_refused_in_vain(x))
+		return SERVE_DONE;
 	x->response.file = kept_open(s->data, &x->user, slash + 1);
 	if (x->response.file == NULL)
 		return refuse(x, HTTP_NOT_FOUND, "NOT_FOUND", "no such database was kept");

@@ -7,8 +7,8 @@
  * and says SERVE_PARK: the request then waits without occupying the worker,
  * and the handler is called again, from the start, when wait.ready() says so
  * or wait.until_ms has come.  In the same way it gets in line behind an open
- * transaction of this worker (SERVE_IN_TURN), behind those of the same user that
- * other workers run (SERVE_IN_CROWD), or goes on in another worker
+ * transaction of this worker (SERVE_IN_TURN), behind those whose users
+ * have used more than their share (SERVE_IN_CROWD, http/share.h), or goes on in another worker
  * (SERVE_HAND_OVER).
  */
 #ifndef HTTP_EXCHANGE_H
@@ -71,6 +71,7 @@ struct wait {
 	uint64_t goal; /* for the handler: what it waits for */
 	int rounds; /* how often this request has waited; kept by the server */
 	bool retried; /* it has waited for a flagged user's retry */
+	bool in_vain; /* its user has used too much for too long: refused; kept by the server */
 	bool in_stream; /* of an open stream, of which there are few: not refused for waiting */
 	bool its_turn; /* it has waited in line; kept by the server */
 	uint32_t hops; /* how often it was handed over; kept by the server */

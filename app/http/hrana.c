@@ -298,7 +298,7 @@ static enum hrana_left leave(struct hrana *h, struct hrana_stream *s)
 	else if (hrana_stream_has_state(s))
 		left = HRANA_STATEFUL;
 	if (s->blocked)
-		left = HRANA_BLOCKED;
+		left = s->gave_way ? HRANA_GAVE_WAY : HRANA_BLOCKED;
 	if (left == HRANA_STATEFUL)
 		hrana_stream_leave(s);
 	else
@@ -321,7 +321,7 @@ enum hrana_left hrana_run(struct hrana *h, struct exchange *x, const struct hran
 	if (s.lines != NULL)
 		finish_lines(&s, x);
 	enum hrana_left left = leave(h, &s);
-	if (left != HRANA_BLOCKED)
+	if (!s.blocked)
 		*place->store = s.store;
 	return left;
 }

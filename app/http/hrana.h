@@ -63,6 +63,7 @@ enum hrana_left {
 	HRANA_STATELESS, /* nothing is left, and a baton is wanted */
 	HRANA_STATEFUL, /* the connection and the store have to be kept; a baton is wanted */
 	HRANA_BLOCKED, /* somebody has the lock: nothing has happened, the response is void */
+	HRANA_GAVE_WAY, /* the same, because others need the worker */
 };
 /*
  * The response may be an error also when something was executed; then the

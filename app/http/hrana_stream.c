@@ -36,9 +36,14 @@ bool hrana_stream_has_state(const struct hrana_stream *s)
 
 void hrana_stream_failed(struct hrana_stream *s, const struct sql_error *e)
 {
-	s->blocked = s->blocked || (s->may_block && strcmp(e->code, "SQLITE_BUSY") == 0 &&
-				    userdb_commits(s->db) == s->commits_before &&
-				    sandbox_tainted(s->sandbox) == s->was_tainted);
+	bool gave_way = sandbox_gave_way(s->sandbox);
+	bool stopped = gave_way || strcmp(e->code, "SQLITE_BUSY") == 0;
+
+	if (s->blocked || !s->may_block || !stopped || userdb_commits(s->db) != s->commits_before ||
+	    sandbox_tainted(s->sandbox) != s->was_tainted)
+		return;
+	s->blocked = true;
+	s->gave_way = gave_way;
 }
 
 static size_t answer_len(const struct hrana_stream *s)

@@ -7,8 +7,8 @@
  *	hrana_stream_end()	whatever was left open is rolled back, or
  *	hrana_stream_leave()	stays open for the next request
  *
- * A request that meets SQLite's lock before it has had any effect that lasts
- * need not fail: it is `blocked`, nothing more of it runs, and after
+ * A request that meets SQLite's lock, or was stopped because others need the worker
+ * (http/share.h), before it has had any effect that lasts need not fail: it is `blocked`, nothing more of it runs, and after
  * hrana_stream_end() it can be run anew from its start.
  */
 #ifndef HTTP_HRANA_STREAM_H
@@ -32,6 +32,7 @@ struct hrana_stream {
 	struct hrana_store store;
 	bool may_block; /* to be set after hrana_stream_begin() */
 	bool blocked;
+	bool gave_way; /* blocked, and not for the lock */
 	bool was_tainted;
 	uint64_t commits_before;
 };

@@ -7,8 +7,9 @@
  * the thread comes back from waiting (every PARKED_LOOK_MS at the latest) the
  * parked ones are looked at and those whose condition holds are served anew.
  * Those who wait for a user's open transaction are in line (http/turn.h)
- * instead, and those whose user occupies enough workers are in the crowd; one of
- * each is served between two other requests.
+ * instead, and those whose user has used more than its share are in the crowd
+ * (http/share.h), mostly unread: the body stays with nginx.  One of each is served
+ * between two other requests.
  *
  * A client that prefers to wait (http/prefer.h) gets the answer to its write, which
  * was served as any other, only when the store has it.
@@ -54,7 +55,7 @@
 enum {
 	PARKED_LOOK_MS = 5,
 	CROWD_LOOK_MS = 1,
-	LARGE_BODY_WAIT_MS = 5 * 1000,
+	CROWD_WAIT_MS = 5 * 1000,
 	STREAMS_LOOK_MS = 50, /* for those that have expired */
 	TURN_RETRY_MS = 20, /* somebody who is no stream has the lock */
 	BUSY_RETRY_S = 1,
@@ -63,7 +64,7 @@ enum {
 	IN_TURN = 512,
 	IN_TURN_BYTES = 64 << 20,
 	IN_CROWD = 256,
-	LARGE_BODY = 128 << 10,
+	LARGE_BODY = 128 << 10, /* takes milliseconds to parse */
 	WAITING_BYTES = 64 << 20, /* of the parked and the crowd, each */
 };
 
@@ -76,6 +77,7 @@ struct call {
 	struct parcel *parcel; /* what the request's texts are part of; NULL: of fcgi */
 	TAILQ_ENTRY(call) link; /* while parked, in the crowd or held */
 	bool unread; /* the body is still nginx's */
+	bool unknown; /* the response says that nobody knows who asks */
 	int waits_at; /* its place in the table; -1: it has not waited yet */
 	struct turn_waiter in_turn;
 };
@@ -135,6 +137,18 @@ static struct turns *make_turns(void)
 	return turns_new(&limits);
 }
 
+static struct share *make_share(const struct server *s, const struct server_config *c)
+{
+	const struct share_config config = {
+		.table = s->table,
+		.worker = s->worker,
+		.max_greedy = c->max_greedy,
+		.may_yield = c->may_yield,
+	};
+
+	return share_new(&config);
+}
+
 struct server *server_new(struct table *t, struct sync *sync, const struct server_place *place,
 			  const struct server_config *c)
 {
@@ -164,7 +178,6 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->service.migrations = c->migrations;
 	s->service.retry_wait_ms = c->retry_wait_ms;
 	s->service.lock_wait_ms = c->limits.lock_wait_ms;
-	s->service.max_running = c->max_running;
 	TAILQ_INIT(&s->parked.calls);
 	TAILQ_INIT(&s->crowd.calls);
 	TAILQ_INIT(&s->held.calls);
@@ -172,11 +185,12 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	if (s->service.accounts == NULL)
 		goto fail;
 	s->service.turns = make_turns();
+	s->service.share = make_share(s, c);
 	s->service.streams = make_streams(s, c);
 	s->fcgi = fcgi_new(place->listener);
 	if (s->fcgi == NULL || fcgi_watch(s->fcgi, handover_fd(s->handover, s->worker)) < 0)
 		goto fail;
-	table_worker_joins(t, s->worker, place->batons->run);
+	table_worker_joins(t, s->worker, place->batons->run, place->socket);
 	return s;
 fail:
 	server_free(s);
@@ -190,6 +204,7 @@ void server_free(struct server *s)
 	assert(s->parked.n == 0 && s->crowd.n == 0 && s->held.n == 0);
 	fcgi_free(s->fcgi);
 	streams_free(s->service.streams);
+	share_free(s->service.share);
 	turns_free(s->service.turns);
 	accounts_free(s->service.accounts);
 	free(s);
@@ -424,6 +439,14 @@ static bool has_room(const struct waiting *w, unsigned max)
 	return w->n < max && w->bytes < WAITING_BYTES;
 }
 
+/* Of the crowd, for the socket's other workers. */
+static void tell_who_waits(struct server *s)
+{
+	const struct call *first = TAILQ_FIRST(&s->crowd.calls);
+
+	table_worker_waits(s->table, s->worker, first != NULL ? first->x.arrived_ms : 0);
+}
+
 static void set_aside(struct server *s, struct waiting *w, struct call *c)
 {
 	if (!counts_as_waiting(s, c))
@@ -433,6 +456,7 @@ static void set_aside(struct server *s, struct waiting *w, struct call *c)
 	TAILQ_INSERT_TAIL(&w->calls, c, link);
 	w->n++;
 	w->bytes += bytes_of(c);
+	tell_who_waits(s);
 }
 
 static void take_back(struct waiting *w, struct call *c)
@@ -622,8 +646,11 @@ static void run(struct server *s, struct call *c)
 		finish(s, c);
 		return;
 	}
-	if (x->slot != NULL)
+	if (x->slot != NULL) {
 		table_worker_serves(s->table, s->worker, x->slot);
+		share_serve(s->service.share, x->slot);
+		share_work(s->service.share);
+	}
 	s->service.may_park = has_room(&s->parked, s->max_parked);
 	s->service.may_crowd = has_room(&s->crowd, s->max_crowd);
 	switch (c->route.handler(&s->service, x)) {
@@ -638,6 +665,7 @@ static void run(struct server *s, struct call *c)
 		get_in_line(s, c);
 		break;
 	case SERVE_IN_CROWD:
+		x->wait.until_ms = x->arrived_ms + CROWD_WAIT_MS;
 		set_aside(s, &s->crowd, c);
 		break;
 	case SERVE_HAND_OVER:
@@ -670,7 +698,7 @@ static enum fcgi_body read_body(struct server *s, struct call *c)
 
 	if (!c->route.takes_file)
 		return fcgi_read_body(c->fcgi, s->max_body_bytes, &r->body);
-	if (identify(s, &c->x))
+	if (!c->unknown)
 		r->file = spill_new(s->service.data, 0);
 	return fcgi_read_file(c->fcgi, s->max_file_bytes, r->file);
 }
@@ -678,13 +706,17 @@ static enum fcgi_body read_body(struct server *s, struct call *c)
 /* nginx takes an answer only after it has got rid of the body. */
 static void read_and_run(struct server *s, struct call *c)
 {
+	share_work(s->service.share);
 	enum fcgi_body body = read_body(s, c);
 
 	log_request(c->id);
 	c->unread = false;
+	(void)share_look(s->service.share);
+	if (c->x.request.body.len > LARGE_BODY)
+		share_yield(s->service.share);
 	if (body == FCGI_BODY_GONE)
 		drop(s, c);
-	else if (c->route.needs_user && !identify(s, &c->x))
+	else if (c->unknown)
 		finish(s, c);
 	else if (body != FCGI_BODY_WHOLE)
 		refuse_body(s, c, body);
@@ -692,47 +724,54 @@ static void read_and_run(struct server *s, struct call *c)
 		run(s, c);
 }
 
-static bool has_large_body(const struct call *c)
-{
-	const char *len = fcgi_param(c->fcgi, "CONTENT_LENGTH");
-
-	return len != NULL && strtoll(len, NULL, 10) > LARGE_BODY;
-}
-
 /*
- * To read and to parse a large body is work as any other: where its user may not
- * occupy another worker, it stays with nginx for now.
+ * Its user has used more than its share, and others of that kind occupy as many
+ * workers as they may: true, it is in the crowd.  Where it cannot wait, or has
+ * for long enough, its handler refuses it, or lets it through if it is of an open
+ * stream, of which there are few.
  */
-static bool leaves_body_for_later(struct server *s, struct call *c)
+static bool joins_crowd(struct server *s, struct call *c)
 {
 	struct exchange *x = &c->x;
 
-	if (!has_large_body(c) || !has_room(&s->crowd, s->max_crowd) || !c->route.needs_user ||
-	    !identify(s, x))
+	if (s->crowd.n == 0 && share_may_run(s->service.share, x->arrived_ms))
 		return false;
-	x->slot = table_find(s->table, &x->user);
-	x->wait.until_ms = x->arrived_ms + LARGE_BODY_WAIT_MS;
-	if (x->slot == NULL)
+	if (s->crowd.n > 0 && !share_is_exceeded(s->service.share))
 		return false;
-	table_worker_serves(s->table, s->worker, x->slot);
-	if (table_others_serve(s->table, s->worker, x->slot) < s->service.max_running ||
-	    table_waiting(s->table, &x->user) >= s->max_requests)
+	x->wait.in_vain = !has_room(&s->crowd, s->max_crowd) ||
+			  table_waiting(s->table, &x->user) >= s->max_requests;
+	if (x->wait.in_vain)
 		return false;
-	c->waits_at = table_wait_begin(s->table, s->worker, &x->user);
-	return c->waits_at >= 0;
+	x->wait.until_ms = x->arrived_ms + CROWD_WAIT_MS;
+	set_aside(s, &s->crowd, c);
+	return true;
 }
 
 static void serve(struct server *s, struct fcgi_request *r)
 {
 	struct call *c = call_new(r);
+	struct exchange *x = &c->x;
 
 	log_request(c->id);
-	c->unread = leaves_body_for_later(s, c);
-	if (c->unread)
-		set_aside(s, &s->crowd, c);
-	else
+	share_begin(s->service.share);
+	c->unread = true;
+	c->unknown = c->route.needs_user && !identify(s, x);
+	if (c->route.needs_user && !c->unknown)
+		x->slot = table_find(s->table, &x->user);
+	if (x->slot != NULL)
+		share_serve(s->service.share, x->slot);
+	if (!joins_crowd(s, c))
 		read_and_run(s, c);
+	share_end(s->service.share);
 	log_request("");
+}
+
+/* Of one that has waited. */
+static void serve_again(struct server *s, struct call *c)
+{
+	share_begin(s->service.share);
+	run(s, c);
+	share_end(s->service.share);
 }
 
 /* A slot that is somebody else's by now never says what the request waits for. */
@@ -762,7 +801,7 @@ static void look_at_parked(struct server *s)
 		if (!is_due(c, now_ms))
 			continue;
 		take_back(&s->parked, c);
-		run(s, c);
+		serve_again(s, c);
 	}
 	log_request("");
 }
@@ -778,7 +817,7 @@ static void take_turn(struct server *s, struct call *c)
 	struct slot *slot;
 
 	c->x.wait.its_turn = true;
-	run(s, c);
+	serve_again(s, c);
 	log_request("");
 	if (account_slot(s->service.accounts, &user, &slot) == ACCOUNT_OK)
 		streams_settle(s->service.streams, &user, slot);
@@ -798,37 +837,71 @@ static bool take_next_turn(struct server *s)
 
 static void go_on(struct server *s, struct call *c)
 {
-	if (!c->unread) {
+	if (c->unread)
+		read_and_run(s, c);
+	else
 		run(s, c);
-		return;
-	}
-	table_worker_serves(s->table, s->worker, c->x.slot);
-	read_and_run(s, c);
 }
 
-/* Its user runs in fewer workers now; or it gets its answer, whatever that is. */
-static bool may_leave_crowd(const struct server *s, const struct call *c)
+/* Whose user has used least: it may be within its share again. */
+static struct call *next_of_crowd(const struct server *s)
 {
-	const struct exchange *x = &c->x;
+	struct call *next = TAILQ_FIRST(&s->crowd.calls);
+	int64_t now_us = clock_mono_us(), most_us = slot_charge(next->x.slot, 0, now_us);
 
-	return table_others_serve(s->table, s->worker, x->slot) < s->service.max_running ||
-	       clock_mono_ms() >= x->wait.until_ms || !slot_is_of(x->slot, &x->user) ||
-	       fcgi_client_is_gone(c->fcgi);
+	for (struct call *c = TAILQ_NEXT(next, link); c != NULL; c = TAILQ_NEXT(c, link)) {
+		int64_t budget_us = slot_charge(c->x.slot, 0, now_us);
+		if (budget_us <= most_us)
+			continue;
+		most_us = budget_us;
+		next = c;
+	}
+	return next;
+}
+
+static bool leaves_crowd(struct server *s, struct call *c)
+{
+	share_serve(s->service.share, c->x.slot);
+	if (!share_may_run(s->service.share, c->x.arrived_ms))
+		return false;
+	take_back(&s->crowd, c);
+	return true;
 }
 
 /* false: nobody in the crowd may go on. */
 static bool take_one_of_crowd(struct server *s)
 {
 	struct call *c = TAILQ_FIRST(&s->crowd.calls);
+	bool leaves = true;
 
-	while (c != NULL && !may_leave_crowd(s, c))
-		c = TAILQ_NEXT(c, link);
 	if (c == NULL)
 		return false;
-	take_back(&s->crowd, c);
-	go_on(s, c);
+	share_begin(s->service.share);
+	if (clock_mono_ms() >= c->x.wait.until_ms) {
+		c->x.wait.in_vain = true;
+		take_back(&s->crowd, c);
+	} else {
+		c = next_of_crowd(s);
+		leaves = leaves_crowd(s, c);
+	}
+	if (leaves) {
+		tell_who_waits(s);
+		go_on(s, c);
+	}
+	share_end(s->service.share);
 	log_request("");
-	return true;
+	return leaves;
+}
+
+static void serve_handed_over(struct server *s, struct call *c)
+{
+	share_begin(s->service.share);
+	c->x.slot = table_find(s->table, &c->x.user);
+	if (c->x.slot != NULL)
+		share_serve(s->service.share, c->x.slot);
+	if (!joins_crowd(s, c))
+		run(s, c);
+	share_end(s->service.share);
 }
 
 /* false: none has come. */
@@ -838,7 +911,7 @@ static bool take_handed_over(struct server *s)
 
 	if (!handover_receive(s->handover, s->worker, &p))
 		return false;
-	run(s, call_of_parcel(&p));
+	serve_handed_over(s, call_of_parcel(&p));
 	log_request("");
 	return true;
 }
@@ -928,7 +1001,10 @@ static void run_all(struct server *s, struct waiting *w)
 	for (c = TAILQ_FIRST(&w->calls); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
 		take_back(w, c);
+		c->x.wait.in_vain = w == &s->crowd;
+		share_begin(s->service.share);
 		go_on(s, c);
+		share_end(s->service.share);
 	}
 }
 

@@ -36,6 +36,7 @@ struct server_config {
 	enum auth_mode auth;
 	struct jwt_rules jwt; /* AUTH_JWT; the keys stay the caller's */
 	struct userdb_limits limits;
+	bool may_yield; /* share_may_yield() */
 	const struct migrations *migrations; /* the caller's; NULL: none */
 	int64_t max_body_bytes;
 	int64_t max_file_bytes; /* a body that is a file */
@@ -45,7 +46,7 @@ struct server_config {
 	int64_t max_wal_bytes; /* of one user; see http/stream.h */
 	unsigned max_streams; /* with state, open at once, of one user */
 	unsigned max_requests; /* that wait, of one user in all workers */
-	unsigned max_running; /* of one user, in so many workers */
+	unsigned max_greedy; /* see http/share.h */
 	int64_t stream_idle_ms;
 	int64_t stream_max_ms;
 };
@@ -53,6 +54,7 @@ struct server_config {
 /* What the master has made before the fork; all of it stays the caller's. */
 struct server_place {
 	unsigned worker;
+	unsigned socket; /* its number */
 	int listener;
 	struct handover *handover;
 	const struct baton_key *batons;

@@ -17,7 +17,6 @@ enum {
 	LOCK_RETRY_PATIENCE_MS = 5, /* the same of a request that has waited before */
 	STREAM_STEP_MS = 5, /* a stream that waits for another worker's */
 	HOPS_MAX = 8, /* for the lock, from worker to worker */
-	CROWD_WAIT_MS = 5 * 1000, /* for others of the same user */
 };
 
 bool attempt_ended(const struct exchange *x)
@@ -94,6 +93,8 @@ struct job {
 	struct hrana *hrana;
 	struct userdb *db;
 	struct stream *stream; /* NULL: a new one */
+	bool may_stop; /* see HRANA_GAVE_WAY */
+	uint64_t commits_before;
 };
 
 static const struct hrana_store *stored(const struct job *j)
@@ -221,33 +222,14 @@ static bool has_to_wait_its_turn(const struct job *j)
 	return lock_of(j) == SANDBOX_UNLOCKED && would_write(j);
 }
 
-/*
- * A user's requests never run in all workers of a socket at a time, so that
- * there is one for other users, whatever these run.  Two workers may refuse
- * each other's; both are looked at again within a millisecond.
- */
-static bool has_to_wait_in_crowd(const struct job *j)
+bool is_refused_in_vain(struct exchange *x)
 {
-	return table_others_serve(j->s->table, j->s->worker, j->x->slot) >= j->s->max_running;
-}
-
-/* false: it has waited for long enough, or there is no room. */
-static bool may_wait_in_crowd(const struct job *j)
-{
-	struct exchange *x = j->x;
-
-	x->wait.until_ms = x->arrived_ms + CROWD_WAIT_MS;
-	return j->s->may_crowd && clock_mono_ms() < x->wait.until_ms;
-}
-
-static enum served wait_in_crowd(const struct job *j)
-{
-	if (may_wait_in_crowd(j))
-		return SERVE_IN_CROWD;
-	exchange_error(j->x, HTTP_TOO_MANY, "TOO_MANY_REQUESTS",
-		       "other requests of this user keep this one waiting");
-	j->x->response.retry_after_s = 1;
-	return SERVE_DONE;
+	if (!x->wait.in_vain)
+		return false;
+	exchange_error(x, HTTP_TOO_MANY, "TOO_MANY_REQUESTS",
+		       "this user has used more than its share and has to wait");
+	x->response.retry_after_s = 1;
+	return true;
 }
 
 static void set_patience(struct job *j)
@@ -318,6 +300,16 @@ static bool is_migrated(struct job *j, enum served *served)
 	return true;
 }
 
+/* For sandbox_set_look().  What has had an effect, or its turn, goes on. */
+static bool gives_way(void *job)
+{
+	const struct job *j = job;
+
+	return share_look(j->s->share) && j->may_stop && j->s->may_crowd && !j->x->wait.its_turn &&
+	       userdb_commits(j->db) == j->commits_before &&
+	       !sandbox_tainted(userdb_sandbox(j->db));
+}
+
 static enum hrana_left run(struct job *j, struct hrana_store *store)
 {
 	const struct hrana_place place = {
@@ -326,13 +318,16 @@ static enum hrana_left run(struct job *j, struct hrana_store *store)
 		.spill_dir = j->s->data,
 		.may_block = !is_late(j) && !sandbox_in_transaction(userdb_sandbox(j->db)),
 	};
-	uint64_t before = userdb_commits(j->db);
 
+	j->may_stop = place.may_block;
+	j->commits_before = userdb_commits(j->db);
 	set_patience(j);
+	sandbox_set_look(userdb_sandbox(j->db), gives_way, j);
 	FAULT("request.before_commit");
 	enum hrana_left left = hrana_run(j->hrana, j->x, &place);
+	sandbox_set_look(userdb_sandbox(j->db), NULL, NULL);
 	forget_patience(j);
-	if (userdb_commits(j->db) == before)
+	if (userdb_commits(j->db) == j->commits_before)
 		return left;
 	FAULT("request.after_commit");
 	count_commit(j);
@@ -402,6 +397,9 @@ static enum served run_new(struct job *j, struct account *account)
 	case HRANA_BLOCKED:
 		served = wait_for_lock(j);
 		break;
+	case HRANA_GAVE_WAY:
+		served = SERVE_IN_CROWD;
+		break;
 	}
 	account_close(j->s->accounts, account, userdb_is_clean(j->db));
 	return served;
@@ -444,7 +442,7 @@ static enum served on_new_stream(struct service *s, struct exchange *x, struct h
 	enum served served = SERVE_DONE;
 	struct account *account;
 
-	if (!hrana_check(h, x, NULL))
+	if (!hrana_check(h, x, NULL) || is_refused_in_vain(x))
 		return SERVE_DONE;
 	if (!user_route_open(s, x, &account, &served))
 		return served;
@@ -459,8 +457,6 @@ static enum served on_new_stream(struct service *s, struct exchange *x, struct h
 		served = wait_for_lock(&j);
 	else if (is_for_another(&j))
 		served = SERVE_HAND_OVER;
-	else if (has_to_wait_in_crowd(&j))
-		served = wait_in_crowd(&j);
 	else
 		return run_new(&j, account);
 	account_close(s->accounts, account, userdb_is_clean(account->db));
@@ -493,9 +489,6 @@ static enum served on_open_stream(struct service *s, struct exchange *x, struct 
 		return end_stream(&j);
 	if (has_to_wait_its_turn(&j))
 		return wait_for_lock(&j);
-	/* Rather than refused, it is let through after all. */
-	if (has_to_wait_in_crowd(&j) && may_wait_in_crowd(&j))
-		return SERVE_IN_CROWD;
 	switch (run(&j, &stream->store)) {
 	case HRANA_CLOSED:
 		return end_stream(&j);
@@ -508,6 +501,8 @@ static enum served on_open_stream(struct service *s, struct exchange *x, struct 
 		break;
 	case HRANA_BLOCKED:
 		return wait_for_lock(&j);
+	case HRANA_GAVE_WAY:
+		return SERVE_IN_CROWD;
 	}
 	give_baton(&j);
 	return SERVE_DONE;

@@ -8,6 +8,7 @@
 
 #include "http/baton.h"
 #include "http/exchange.h"
+#include "http/share.h"
 #include "http/stream.h"
 #include "http/turn.h"
 #include "sync/account.h"
@@ -21,13 +22,13 @@ struct service {
 	struct sync *sync;
 	struct accounts *accounts;
 	struct streams *streams;
+	struct share *share;
 	struct turns *turns;
 	const struct baton_key *batons;
 	const char *data; /* the data directory */
 	const struct migrations *migrations; /* NULL: none */
 	int64_t retry_wait_ms;
 	int64_t lock_wait_ms;
-	unsigned max_running; /* requests of one user, each in a worker of its own */
 	struct census census; /* what the latest scrape has found */
 	int64_t census_ms; /* when that was, monotonic; 0: never */
 	bool may_park; /* room for another waiting request; kept by the server */
@@ -47,6 +48,9 @@ enum served user_route_wait_a_moment(struct service *s, struct exchange *x);
 
 /* For exchange.wait.ready: slot_view.ended is no longer what wait.seen says. */
 bool attempt_ended(const struct exchange *x);
+
+/* true: the response says that the request has waited in vain. */
+bool is_refused_in_vain(struct exchange *x);
 
 typedef enum served route_handler(struct service *s, struct exchange *x);
 

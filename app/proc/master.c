@@ -252,6 +252,7 @@ static _Noreturn void become_worker(struct master *m, unsigned number, pid_t mas
 		.table = m->table,
 		.place = {
 			.worker = number,
+			.socket = socket_of(m, number),
 			.listener = m->listeners[socket_of(m, number)],
 			.handover = m->handovers,
 			.batons = &m->batons,

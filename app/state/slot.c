@@ -264,6 +264,24 @@ void slot_hurry(struct slot *s, int64_t mono_ms)
 		s->next_attempt_ms = mono_ms;
 }
 
+static int64_t pay(int64_t until_us, int64_t used_us, int64_t now_us)
+{
+	if (until_us < now_us)
+		until_us = now_us;
+	until_us += used_us * SLOT_SHARE;
+	return until_us < now_us + SLOT_MEMORY_US ? until_us : now_us + SLOT_MEMORY_US;
+}
+
+/* The word is the moment at which all that was used is paid for. */
+int64_t slot_charge(struct slot *s, int64_t used_us, int64_t now_us)
+{
+	int64_t before = s->used_until_us, after = pay(before, used_us, now_us);
+
+	while (used_us != 0 && !atomic_compare_exchange_weak(&s->used_until_us, &before, after))
+		after = pay(before, used_us, now_us);
+	return SLOT_SPARE_US - (after - now_us) / SLOT_SHARE;
+}
+
 uint64_t slot_writer(const struct slot *s)
 {
 	return s->writer;

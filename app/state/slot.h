@@ -13,7 +13,7 @@
  *	slot_commit()			anybody, after COMMIT and before the answer
  *	slot_push_...(), slot_want_lock()	the holder of RIGHT_PUSH
  *	slot_pull_...()			the holder of RIGHT_PUSH and RIGHT_FILES
- *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_...()	anybody
+ *	slot_hurry(), slot_read(), slot_suspect(), slot_wal_...(), slot_charge()	anybody
  */
 #ifndef STATE_SLOT_H
 #define STATE_SLOT_H
@@ -132,6 +132,15 @@ void slot_suspect(struct slot *s);
 void slot_wal_long(struct slot *s);
 /* For who looks on: nothing is decided by it. */
 void slot_wal_is(struct slot *s, uint64_t bytes);
+
+/*
+ * A worker has worked for the user for so long; how long one may go on now before
+ * the user has used more than its share.  Not above 0: it has.  The share is a
+ * quarter of a worker's time, of which SLOT_SPARE_US can be saved up; more than
+ * that is remembered for SLOT_MEMORY_US at most.
+ */
+enum { SLOT_SHARE = 4, SLOT_SPARE_US = 50 * 1000, SLOT_MEMORY_US = 2 * 1000 * 1000 };
+int64_t slot_charge(struct slot *s, int64_t used_us, int64_t now_us);
 
 /*
  * The worker, as table_worker_mark() of it, in which a transaction that is open

@@ -9,6 +9,7 @@
  *	dirty_since_ms	anybody from 0; the holder of RIGHT_PUSH
  *	stored		the holder of RIGHT_PUSH; only grows, never above committed
  *	hurried, pull_wanted, keep, suspect, wal_long	anybody
+ *	used_until_us	anybody, see slot_charge()
  *	writer		whoever holds SQLite's write lock; from itself to 0
  *	loaded		the holder of RIGHT_LOAD
  *	files		that one; the holder of RIGHT_FILES; anybody to FILES_ABSENT
@@ -35,6 +36,7 @@ struct slot {
 	_Atomic uint64_t writer; /* see slot_writer() */
 	_Atomic int64_t lock_wanted_ms; /* see slot_wants_lock(): until then */
 	_Atomic int64_t lock_again_ms; /* asking again before that is no use */
+	_Atomic int64_t used_until_us; /* monotonic; see slot_charge() */
 	_Atomic int64_t dirty_since_ms; /* of the first commit that is not stored */
 	_Atomic int64_t failed_since_ms;
 	_Atomic int64_t last_success_ms;
@@ -51,10 +53,10 @@ struct slot {
 	_Atomic uint32_t conflict;
 	_Atomic uint32_t keep; /* enum slot_keep */
 	_Atomic uint32_t files;
-	_Atomic uint32_t loaded;
-	_Atomic uint32_t checked; /* see slot_view */
-	_Atomic uint16_t suspect;
-	_Atomic uint16_t wal_long;
+	_Atomic uint8_t loaded;
+	_Atomic uint8_t checked; /* see slot_view */
+	_Atomic uint8_t suspect;
+	_Atomic uint8_t wal_long;
 	_Atomic uint32_t last_took_ms;
 	_Atomic uint32_t wal_kib; /* see slot_view */
 	_Atomic uint32_t spool_kib;

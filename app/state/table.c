@@ -42,13 +42,14 @@
 
 enum { PROBES_MAX = 256, PAGE = 4096 };
 
-static const uint64_t table_magic = 0x34656c6261746668u; /* "hftable4" */
+static const uint64_t table_magic = 0x35656c6261746668u; /* "hftable5" */
 
 struct header {
 	uint64_t magic;
 	uint64_t layout; /* table_layout */
 	uint64_t nslots; /* a power of two */
 	uint64_t secret[2];
+	_Atomic uint64_t workers_end; /* no place at or behind it was ever a worker's */
 	_Atomic uint64_t sweeper; /* mark of the sweeping worker, all ones: done */
 	struct store_words store;
 	struct metrics metrics;
@@ -65,6 +66,9 @@ struct worker {
 	_Atomic uint64_t pushes; /* what the engine has under way, see struct table_busy */
 	_Atomic uint64_t pulls;
 	_Atomic uint64_t compactions;
+	_Atomic int64_t waits_since_ms; /* see table_worker_waits(); 0: nobody */
+	_Atomic uint32_t socket;
+	_Atomic uint32_t greedy; /* see table_worker_is_greedy() */
 	_Atomic uint32_t streams[TABLE_STREAMS_MAX]; /* place of the slot + 1, 0 for none */
 	_Atomic uint64_t waiting[TABLE_WAITING_MAX]; /* the user's key, KEY_FREE for none */
 };
@@ -513,6 +517,8 @@ struct slot *table_next_due(struct table *t, uint32_t *place)
 void table_worker_born(struct table *t, unsigned worker, uint32_t pid)
 {
 	assert(worker < TABLE_WORKERS_MAX);
+	if (t->header->workers_end <= worker)
+		t->header->workers_end = worker + 1;
 	t->workers[worker].pid = pid;
 }
 
@@ -534,6 +540,8 @@ void table_worker_died(struct table *t, unsigned worker)
 	for (int i = 0; i < TABLE_WAITING_MAX; i++)
 		w->waiting[i] = KEY_FREE;
 	w->waiting_end = 0;
+	w->waits_since_ms = 0;
+	w->greedy = 0;
 	if (serving == 0)
 		return;
 	struct slot *s = &t->slots[serving - 1];
@@ -653,14 +661,42 @@ unsigned table_waiting(const struct table *t, const struct user_id *id)
 	return n;
 }
 
-unsigned table_others_serve(const struct table *t, unsigned worker, const struct slot *s)
+void table_worker_is_greedy(struct table *t, unsigned worker, bool greedy)
 {
-	uint64_t wanted = (uint64_t)place_of(t, s) + 1;
+	t->workers[worker].greedy = greedy;
+}
+
+void table_worker_waits(struct table *t, unsigned worker, int64_t since_ms)
+{
+	t->workers[worker].waits_since_ms = since_ms;
+}
+
+static bool share_a_socket(const struct table *t, unsigned a, unsigned b)
+{
+	return a != b && t->workers[a].party == t->workers[b].party &&
+	       t->workers[a].socket == t->workers[b].socket;
+}
+
+unsigned table_others_greedy(const struct table *t, unsigned worker)
+{
 	unsigned n = 0;
 
-	for (unsigned other = 0; other < TABLE_WORKERS_MAX; other++)
-		n += other != worker && t->workers[other].serving == wanted;
+	for (unsigned other = 0; other < t->header->workers_end; other++)
+		n += t->workers[other].greedy != 0 && share_a_socket(t, worker, other);
 	return n;
+}
+
+int64_t table_others_wait_since(const struct table *t, unsigned worker)
+{
+	int64_t oldest_ms = 0;
+
+	for (unsigned other = 0; other < t->header->workers_end; other++) {
+		int64_t since_ms = t->workers[other].waits_since_ms;
+		if (since_ms != 0 && (oldest_ms == 0 || since_ms < oldest_ms) &&
+		    share_a_socket(t, worker, other))
+			oldest_ms = since_ms;
+	}
+	return oldest_ms;
 }
 
 void table_worker_leaves(struct table *t, unsigned worker)
@@ -668,8 +704,9 @@ void table_worker_leaves(struct table *t, unsigned worker)
 	t->workers[worker].leaving = 1;
 }
 
-void table_worker_joins(struct table *t, unsigned worker, uint32_t party)
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party, unsigned socket)
 {
+	t->workers[worker].socket = socket;
 	t->workers[worker].party = party;
 }
 

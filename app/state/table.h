@@ -118,10 +118,10 @@ void table_worker_is_busy(struct table *t, unsigned worker, const struct table_b
 void table_busy(const struct table *t, struct table_busy *out);
 /*
  * By the worker itself: requests can be handed to it by workers of the same
- * `party` (not 0), because they have their sockets from the same master; and
- * later, that it finishes what it has and takes nothing new.
+ * `party` (not 0), because they have their sockets from the same master, of
+ * which `socket` is the one it listens on; and later, that it finishes what it has and takes nothing new.
  */
-void table_worker_joins(struct table *t, unsigned worker, uint32_t party);
+void table_worker_joins(struct table *t, unsigned worker, uint32_t party, unsigned socket);
 void table_worker_leaves(struct table *t, unsigned worker);
 bool table_worker_is_in(const struct table *t, unsigned worker, uint32_t party);
 /* One that does not leave.  -1: there is none. */
@@ -150,8 +150,15 @@ int table_wait_begin(struct table *t, unsigned worker, const struct user_id *id)
 void table_wait_end(struct table *t, unsigned worker, int place);
 unsigned table_waiting(const struct table *t, const struct user_id *id);
 
-/* How many workers but this one run a request of the slot's user at this moment. */
-unsigned table_others_serve(const struct table *t, unsigned worker, const struct slot *s);
+/*
+ * By the worker itself: it works for a user who has used more than its share
+ * (http/share.h); the oldest such request that waits here came at `since_ms`,
+ * 0 if none does.  And what others of the same socket say.
+ */
+void table_worker_is_greedy(struct table *t, unsigned worker, bool greedy);
+void table_worker_waits(struct table *t, unsigned worker, int64_t since_ms);
+unsigned table_others_greedy(const struct table *t, unsigned worker);
+int64_t table_others_wait_since(const struct table *t, unsigned worker); /* 0: nobody */
 
 /*
  * How the store is doing, as all workers together have seen it.  Times are

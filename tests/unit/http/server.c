@@ -178,7 +178,7 @@ static int run_server(void *arg)
 		.max_open = 4,
 		.max_parked = PARKED_MAX,
 		.max_requests = PARKED_MAX,
-		.max_running = 1,
+		.max_greedy = 1,
 	};
 	sigset_t term, unblocked;
 

@@ -40,7 +40,7 @@ static int run_master(void *owner)
 		.max_open = 1,
 		.max_parked = 1,
 		.max_requests = 1,
-		.max_running = 1,
+		.max_greedy = 1,
 	};
 	const struct sync_config sync = {
 		.data = w->data,

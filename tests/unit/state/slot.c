@@ -586,6 +586,21 @@ static void id_of_64_characters_comes_out_whole(void **state)
 
 #define test_with_slot(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void who_uses_more_than_a_quarter_of_the_time_has_exceeded_its_share(void **state)
+{
+	struct fixture *f = *state;
+	int64_t now_us = 1000 * 1000;
+
+	assert_int_equal(slot_charge(f->slot, 0, now_us), SLOT_SPARE_US);
+	for (int i = 0; i < 1000; i++, now_us += 1000)
+		assert_true(slot_charge(f->slot, 1000 / SLOT_SHARE, now_us) > 0);
+	assert_true(slot_charge(f->slot, SLOT_SPARE_US, now_us) <= 0);
+	now_us += SLOT_SPARE_US * SLOT_SHARE + 1000;
+	assert_int_equal(slot_charge(f->slot, 0, now_us), SLOT_SPARE_US);
+	assert_true(slot_charge(f->slot, 100 * SLOT_MEMORY_US, now_us) <= 0);
+	assert_int_equal(slot_charge(f->slot, 0, now_us + SLOT_MEMORY_US), SLOT_SPARE_US);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +619,7 @@ int main(void)
 		test_with_slot(hold_that_was_moved_on_stays_a_hold),
 		test_with_slot(racing_commits_and_pushes_lose_no_commit),
 		test_with_slot(lock_is_wanted_only_from_a_writer_and_not_again_at_once),
+		test_with_slot(who_uses_more_than_a_quarter_of_the_time_has_exceeded_its_share),
 		test_with_slot(id_of_64_characters_comes_out_whole),
 	};
 

@@ -1487,8 +1487,8 @@ static void worker_that_leaves_or_is_of_another_party_is_offered_nothing(void **
 	struct fixture *f = *state;
 
 	assert_int_equal(table_worker_staying(f->table, 9), -1);
-	table_worker_joins(f->table, WORKER, 9);
-	table_worker_joins(f->table, OTHER_WORKER, 9);
+	table_worker_joins(f->table, WORKER, 9, 0);
+	table_worker_joins(f->table, OTHER_WORKER, 9, 0);
 	assert_int_equal(table_worker_staying(f->table, 7), -1);
 	assert_true(table_worker_is_in(f->table, WORKER, 9));
 	assert_int_equal(table_worker_staying(f->table, 9), WORKER);
@@ -1535,16 +1535,28 @@ static void worker_has_no_more_waiting_requests_than_there_is_room_for(void **st
 	assert_int_equal(table_wait_begin(f->table, WORKER, &alice), 5);
 }
 
-static void workers_that_serve_a_user_are_counted_but_for_oneself(void **state)
+static void greedy_workers_of_the_same_socket_are_counted_but_for_oneself(void **state)
 {
+	enum { PARTY = 9, SOCKET = 1, OTHER_SOCKET = 2 };
 	struct fixture *f = *state;
-	struct slot *alice = add(f, "alice");
 
-	table_worker_serves(f->table, WORKER, alice);
-	assert_int_equal(table_others_serve(f->table, WORKER, alice), 0);
-	assert_int_equal(table_others_serve(f->table, OTHER_WORKER, alice), 1);
-	table_worker_rests(f->table, WORKER);
-	assert_int_equal(table_others_serve(f->table, OTHER_WORKER, alice), 0);
+	table_worker_born(f->table, WORKER, 17);
+	table_worker_born(f->table, OTHER_WORKER, 18);
+	table_worker_joins(f->table, WORKER, PARTY, SOCKET);
+	table_worker_joins(f->table, OTHER_WORKER, PARTY, SOCKET);
+	table_worker_is_greedy(f->table, WORKER, true);
+	table_worker_waits(f->table, WORKER, 1234);
+	assert_int_equal(table_others_greedy(f->table, WORKER), 0);
+	assert_int_equal(table_others_wait_since(f->table, WORKER), 0);
+	assert_int_equal(table_others_greedy(f->table, OTHER_WORKER), 1);
+	assert_int_equal(table_others_wait_since(f->table, OTHER_WORKER), 1234);
+	table_worker_joins(f->table, OTHER_WORKER, PARTY, OTHER_SOCKET);
+	assert_int_equal(table_others_greedy(f->table, OTHER_WORKER), 0);
+	assert_int_equal(table_others_wait_since(f->table, OTHER_WORKER), 0);
+	table_worker_joins(f->table, OTHER_WORKER, PARTY, SOCKET);
+	table_worker_died(f->table, WORKER);
+	assert_int_equal(table_others_greedy(f->table, OTHER_WORKER), 0);
+	assert_int_equal(table_others_wait_since(f->table, OTHER_WORKER), 0);
 }
 
 static void worker_opens_no_more_streams_than_there_is_room_for(void **state)
@@ -1613,7 +1625,7 @@ int main(void)
 		test_with_table(
 			waiting_requests_are_counted_for_their_user_over_all_living_workers),
 		test_with_table(worker_has_no_more_waiting_requests_than_there_is_room_for),
-		test_with_table(workers_that_serve_a_user_are_counted_but_for_oneself),
+		test_with_table(greedy_workers_of_the_same_socket_are_counted_but_for_oneself),
 		test_with_table(writer_is_cleared_by_itself_only_and_dies_with_its_worker),
 		test_with_table(other_program_sees_the_table_of_a_living_maker),
 		test_with_table(table_of_a_killed_maker_is_refused),
