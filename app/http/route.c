@@ -111,7 +111,7 @@ static const char *allowed_methods(const struct entry *e)
 struct route route_find(const char *method, const char *path)
 {
 	const struct entry *e = find_entry(path);
-	struct route found = { "other", true, false, serve_not_found, NULL, METRICS_OTHER };
+	struct route found = { "other", true, serve_not_found, NULL, METRICS_OTHER, false };
 
 	if (e != NULL) {
 		found.path = e->path;

@@ -14,10 +14,10 @@
 struct route {
 	const char *path; /* for the log: one of ours, or "other" */
 	bool needs_user; /* authenticate before calling the handler */
-	bool takes_file; /* the body is request.file */
 	route_handler *handler;
 	const char *allow; /* the path's methods; NULL for an unknown path */
 	enum metrics_route class;
+	bool takes_file; /* the body is request.file */
 };
 
 /* HEAD goes to the handler of GET.  All texts of the answer are literals. */

@@ -182,11 +182,13 @@ good=$stack/good.db
 	done
 ) >"$stack/seen" &
 reader=$!
-for _ in 1 2 3; do
+rounds=0
+until [ "$(sort -u "$stack/seen" | wc -l)" -gt 1 ]; do
 	import_file alice "$other"
 	expect_status 200
 	import_file alice "$good"
 	expect_status 200
+	[ "$((rounds += 1))" -lt 50 ] || fail "readers have seen $(sort -u "$stack/seen")"
 done
 touch "$stack/enough"
 wait_all "$reader"
