@@ -4,6 +4,7 @@
 # large or cut changes nothing and is told from the others.
 . "$(dirname "$0")/lib.sh"
 export HOLDFAST_MAX_DB_BYTES=4MiB HOLDFAST_MAX_IMPORT_BYTES=8MiB HOLDFAST_LOCK_WAIT_MS=1000
+export HOLDFAST_SILENCE_TIMEOUT_MS=1000
 start_stack
 
 # import_file USER FILE [CURL_ARGUMENTS...]
