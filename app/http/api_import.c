@@ -50,6 +50,9 @@ static void end(const struct service *s, struct exchange *x, struct userdb *db)
 	sync_commit(s->sync, x->slot, userdb_wal_bytes(db));
 	x->committed = true;
 	put_size(x);
+	/* The answer may be held until the store has it. */
+	spill_free(x->request.file);
+	x->request.file = NULL;
 }
 
 /* What everybody does who has no place in line: it looks every few milliseconds. */
