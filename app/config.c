@@ -191,6 +191,7 @@ static struct server_config make_server(const struct config *c, const struct set
 			.max_sql_bytes = (int)set[VARIABLE_MAX_BODY_BYTES].number,
 		},
 		.max_body_bytes = set[VARIABLE_MAX_BODY_BYTES].number,
+		.max_file_bytes = set[VARIABLE_MAX_IMPORT_BYTES].number,
 		.retry_wait_ms = set[VARIABLE_RETRY_WAIT_MS].number,
 		.max_open = REQUEST_OPEN_MAX,
 		.max_parked = PARKED_MAX,

@@ -264,6 +264,14 @@ static const struct variable variables[VARIABLE_COUNT] = {
 		.max = 256 * MIB,
 		.meaning = "a larger request is refused with 413",
 	},
+	[VARIABLE_MAX_IMPORT_BYTES] = {
+		.name = "HOLDFAST_MAX_IMPORT_BYTES",
+		.kind = KIND_BYTES,
+		.standard = "256MiB",
+		.min = KIB,
+		.max = 4 * GIB,
+		.meaning = "a larger file is refused with 413",
+	},
 	[VARIABLE_MAX_RESULT_BYTES] = {
 		.name = "HOLDFAST_MAX_RESULT_BYTES",
 		.kind = KIND_BYTES,

@@ -92,6 +92,29 @@ int spill_add(struct spill *s, const void *bytes, size_t len)
 	return 0;
 }
 
+int spill_write(struct spill *s, uint64_t offset, const void *bytes, size_t len)
+{
+	if (s->fd < 0 && move_to_file(s) < 0)
+		return -1;
+	if (file_write_all(s->fd, bytes, len, offset) < 0)
+		return failed(s, "write");
+	if (offset + len > s->len)
+		s->len = offset + len;
+	return 0;
+}
+
+int spill_cut(struct spill *s, uint64_t len)
+{
+	if (len >= s->len)
+		return 0;
+	if (s->fd < 0 && move_to_file(s) < 0)
+		return -1;
+	if (ftruncate(s->fd, (off_t)len) < 0)
+		return failed(s, "ftruncate");
+	s->len = len;
+	return 0;
+}
+
 int64_t spill_read(const struct spill *s, uint64_t offset, void *out, size_t len)
 {
 	if (offset >= s->len)

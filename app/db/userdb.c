@@ -245,8 +245,7 @@ void userdb_set_patience(struct userdb *u, int64_t wait_ms, bool (*give_up)(void
 	u->give_up_owner = owner;
 }
 
-/* No SQL that a user left in the database runs on a connection of our own. */
-static int distrust_schema(struct sqlite3 *db)
+int userdb_distrust(struct sqlite3 *db)
 {
 	static const struct {
 		int option;
@@ -274,7 +273,7 @@ static enum userdb_result configure(struct userdb *u, const char *path, enum use
 	sqlite3_busy_handler(u->db, wait_for_lock, u);
 	int rc = forbid_checkpoints(u);
 	if (rc == SQLITE_OK && role == USERDB_INTERNAL)
-		rc = distrust_schema(u->db);
+		rc = userdb_distrust(u->db);
 	if (rc != SQLITE_OK)
 		return result_of(rc, "config", path);
 

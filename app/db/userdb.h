@@ -65,6 +65,8 @@ void userdb_close(struct userdb *u);
 /* For this folder only, but that http brackets its requests with the sandbox. */
 struct sqlite3 *userdb_sqlite(struct userdb *u);
 struct sandbox *userdb_sandbox(struct userdb *u); /* NULL for USERDB_INTERNAL */
+/* No SQL that was left in the database runs on this connection.  SQLite's result. */
+int userdb_distrust(struct sqlite3 *db);
 
 /* How many commits of this connection have added to the WAL since it was opened. */
 uint64_t userdb_commits(const struct userdb *u);

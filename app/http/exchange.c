@@ -27,6 +27,8 @@ void exchange_error(struct exchange *x, enum http_status status, const char *cod
 	x->response.content_type = "application/json";
 	spill_free(x->response.file);
 	x->response.file = NULL;
+	x->response.unmade = 0;
+	x->response.file_name[0] = '\0';
 	buf_clear(&x->response.body);
 	struct json_writer *w = json_writer_new(&x->response.body);
 	json_open_object(w);

@@ -47,6 +47,7 @@ struct request {
 	const char *prefer; /* NULL if none */
 	const char *origin; /* NULL if none */
 	struct buf body; /* whole */
+	struct spill *file; /* instead of the body, where the route takes a file; else NULL */
 };
 
 struct response {
@@ -56,6 +57,8 @@ struct response {
 	const char *challenge; /* WWW-Authenticate, a literal; NULL: no header */
 	struct buf body;
 	struct spill *file; /* follows the body, when it is not NULL */
+	uint64_t unmade; /* the length of a file that HEAD asks about and nobody has made */
+	char file_name[USER_ID_MAX + sizeof ".sqlite"]; /* for Content-Disposition; "": none */
 };
 
 struct slot;

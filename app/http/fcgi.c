@@ -268,6 +268,28 @@ enum fcgi_body fcgi_read_body(struct fcgi_request *r, int64_t max, struct buf *o
 	return FCGI_BODY_WHOLE;
 }
 
+enum fcgi_body fcgi_read_file(struct fcgi_request *r, int64_t max, struct spill *out)
+{
+	char chunk[CHUNK];
+	int64_t announced = announced_length(r), total = 0;
+	bool keeps = out != NULL && announced >= 0 && announced <= max, written = true;
+	int n;
+
+	do {
+		n = FCGX_GetStr(chunk, CHUNK, r->fcgx->in);
+		total += n;
+		if (keeps && written && total <= announced)
+			written = spill_add(out, chunk, (size_t)n) == 0;
+	} while (n == CHUNK && total <= max + DRAIN_MAX);
+	if (FCGX_GetError(r->fcgx->in) != 0)
+		return FCGI_BODY_GONE;
+	if (announced > max || total > max)
+		return FCGI_BODY_TOO_LARGE;
+	if (total != announced)
+		return FCGI_BODY_CUT;
+	return written ? FCGI_BODY_WHOLE : FCGI_BODY_NO_SPACE;
+}
+
 bool fcgi_client_is_gone(const struct fcgi_request *r)
 {
 	struct pollfd p = { .fd = r->fd, .events = POLLRDHUP };
@@ -319,7 +341,8 @@ static void add_header(struct buf *head, const char *name, const char *value)
 
 static uint64_t body_len(const struct response *response)
 {
-	return response->body.len + (response->file != NULL ? spill_len(response->file) : 0);
+	return response->body.len + response->unmade +
+	       (response->file != NULL ? spill_len(response->file) : 0);
 }
 
 static void write_head(const struct response *response, const struct fcgi_extra *extra,
@@ -331,6 +354,9 @@ static void write_head(const struct response *response, const struct fcgi_extra 
 		add_header(head, "Content-Type", response->content_type);
 		buf_addf(head, "Content-Length: %" PRIu64 "\r\n", body_len(response));
 	}
+	if (response->file_name[0] != '\0')
+		buf_addf(head, "Content-Disposition: attachment; filename=\"%s\"\r\n",
+			 response->file_name);
 	add_header(head, "Cache-Control", "no-store");
 	add_header(head, "X-Sync-Status", extra->sync_status);
 	add_header(head, "Preference-Applied", extra->preference);

@@ -59,9 +59,12 @@ enum fcgi_body {
 	FCGI_BODY_TOO_LARGE, /* more than `max`, or announced to be */
 	FCGI_BODY_CUT, /* its length is not CONTENT_LENGTH */
 	FCGI_BODY_GONE, /* the connection broke: nobody to answer to */
+	FCGI_BODY_NO_SPACE, /* the file could not be written; already logged */
 };
 /* Once per request.  `out` holds the body when it is WHOLE, else nothing of use. */
 enum fcgi_body fcgi_read_body(struct fcgi_request *r, int64_t max, struct buf *out);
+/* The same for a body that is too large for memory.  `out` NULL: it is not wanted. */
+enum fcgi_body fcgi_read_file(struct fcgi_request *r, int64_t max, struct spill *out);
 
 /* nginx never says so, it hangs up. */
 bool fcgi_client_is_gone(const struct fcgi_request *r);

@@ -18,6 +18,8 @@ struct entry {
 	bool needs_user;
 	route_handler *get;
 	route_handler *post;
+	route_handler *put; /* takes a file */
+	bool whole_database;
 };
 
 static enum served serve_not_found(struct service *s, struct exchange *x)
@@ -48,20 +50,24 @@ static enum served serve_options(struct service *s, struct exchange *x)
  * succeeds would go on to speak it.
  */
 static const struct entry entries[] = {
-	{ "/healthz", METRICS_PROBE, PATH_ONLY, false, serve_health, NULL },
-	{ "/readyz", METRICS_PROBE, PATH_ONLY, false, serve_ready, NULL },
-	{ "/metrics", METRICS_PROBE, PATH_ONLY, false, serve_metrics, NULL },
-	{ "/v2", METRICS_PROBE, PATH_ONLY, false, serve_greeting, NULL },
-	{ "/v3", METRICS_PROBE, PATH_ONLY, false, serve_greeting, NULL },
-	{ "/v3-protobuf", METRICS_OTHER, PATH_AND_BELOW, false, serve_not_found, serve_not_found },
-	{ "/v2/pipeline", METRICS_PIPELINE, PATH_ONLY, true, NULL, serve_pipeline },
-	{ "/v3/pipeline", METRICS_PIPELINE, PATH_ONLY, true, NULL, serve_pipeline },
-	{ "/v3/cursor", METRICS_CURSOR, PATH_ONLY, true, NULL, serve_cursor },
-	{ "/v1/execute", METRICS_EXECUTE, PATH_ONLY, true, NULL, serve_execute },
-	{ "/v1/batch", METRICS_EXECUTE, PATH_ONLY, true, NULL, serve_batch },
-	{ "/v1/sync", METRICS_SYNC, PATH_ONLY, true, serve_sync_get, serve_sync_post },
-	{ "/v1/sync/kept", METRICS_SYNC, PATH_AND_BELOW, true, serve_kept, NULL },
-	{ "/v1/sync/resolve", METRICS_SYNC, PATH_ONLY, true, NULL, serve_sync_resolve },
+	{ "/healthz", METRICS_PROBE, PATH_ONLY, false, serve_health, NULL, NULL, false },
+	{ "/readyz", METRICS_PROBE, PATH_ONLY, false, serve_ready, NULL, NULL, false },
+	{ "/metrics", METRICS_PROBE, PATH_ONLY, false, serve_metrics, NULL, NULL, false },
+	{ "/v2", METRICS_PROBE, PATH_ONLY, false, serve_greeting, NULL, NULL, false },
+	{ "/v3", METRICS_PROBE, PATH_ONLY, false, serve_greeting, NULL, NULL, false },
+	{ "/v3-protobuf", METRICS_OTHER, PATH_AND_BELOW, false, serve_not_found, serve_not_found,
+	  NULL, false },
+	{ "/v2/pipeline", METRICS_PIPELINE, PATH_ONLY, true, NULL, serve_pipeline, NULL, false },
+	{ "/v3/pipeline", METRICS_PIPELINE, PATH_ONLY, true, NULL, serve_pipeline, NULL, false },
+	{ "/v3/cursor", METRICS_CURSOR, PATH_ONLY, true, NULL, serve_cursor, NULL, false },
+	{ "/v1/execute", METRICS_EXECUTE, PATH_ONLY, true, NULL, serve_execute, NULL, false },
+	{ "/v1/batch", METRICS_EXECUTE, PATH_ONLY, true, NULL, serve_batch, NULL, false },
+	{ "/v1/sync", METRICS_SYNC, PATH_ONLY, true, serve_sync_get, serve_sync_post, NULL, false },
+	{ "/v1/sync/kept", METRICS_SYNC, PATH_AND_BELOW, true, serve_kept, NULL, NULL, false },
+	{ "/v1/sync/resolve", METRICS_SYNC, PATH_ONLY, true, NULL, serve_sync_resolve, NULL,
+	  false },
+	{ "/v1/export", METRICS_OTHER, PATH_ONLY, true, serve_export, NULL, NULL, true },
+	{ "/v1/import", METRICS_OTHER, PATH_ONLY, true, NULL, NULL, serve_import, true },
 };
 
 static bool covers(const struct entry *e, const char *path)
@@ -90,11 +96,15 @@ static route_handler *find_handler(const struct entry *e, const char *method)
 		handler = e->get;
 	else if (strcmp(method, "POST") == 0)
 		handler = e->post;
+	else if (strcmp(method, "PUT") == 0)
+		handler = e->put;
 	return handler != NULL ? handler : serve_not_allowed;
 }
 
 static const char *allowed_methods(const struct entry *e)
 {
+	if (e->put != NULL)
+		return "PUT, OPTIONS";
 	if (e->post == NULL)
 		return "GET, HEAD, OPTIONS";
 	return e->get != NULL ? "GET, HEAD, POST, OPTIONS" : "POST, OPTIONS";
@@ -103,13 +113,15 @@ static const char *allowed_methods(const struct entry *e)
 struct route route_find(const char *method, const char *path)
 {
 	const struct entry *e = find_entry(path);
-	struct route found = { "other", true, serve_not_found, NULL, METRICS_OTHER };
+	struct route found = { "other", true, serve_not_found, NULL, METRICS_OTHER, false, false };
 
 	if (e != NULL) {
 		found.path = e->path;
 		found.class = e->class;
 		found.needs_user = e->needs_user;
 		found.handler = find_handler(e, method);
+		found.takes_file = e->put != NULL && found.handler == e->put;
+		found.whole_database = e->whole_database;
 		found.allow = allowed_methods(e);
 	}
 	/* A browser asks this before it sends the token. */

@@ -17,6 +17,8 @@ struct route {
 	route_handler *handler;
 	const char *allow; /* the path's methods; NULL for an unknown path */
 	enum metrics_route class;
+	bool whole_database; /* copied, which takes seconds */
+	bool takes_file; /* the body is request.file */
 };
 
 /* HEAD goes to the handler of GET.  All texts of the answer are literals. */

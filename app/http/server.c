@@ -98,6 +98,7 @@ struct server {
 	enum auth_mode auth;
 	struct jwt_rules jwt; /* AUTH_JWT */
 	int64_t max_body_bytes;
+	int64_t max_file_bytes;
 	struct service service;
 	struct waiting parked;
 	struct waiting crowd;
@@ -165,6 +166,7 @@ struct server *server_new(struct table *t, struct sync *sync, const struct serve
 	s->auth = c->auth;
 	s->jwt = c->jwt;
 	s->max_body_bytes = c->max_body_bytes;
+	s->max_file_bytes = c->max_file_bytes;
 	s->max_parked = c->max_parked;
 	s->max_crowd = IN_CROWD;
 	s->max_requests = c->max_requests;
@@ -252,6 +254,8 @@ static void reset_response(struct response *r)
 	buf_clear(&r->body);
 	spill_free(r->file);
 	r->file = NULL;
+	r->unmade = 0;
+	r->file_name[0] = '\0';
 }
 
 static struct call *call_new(struct fcgi_request *r)
@@ -310,6 +314,7 @@ static void call_free(struct server *s, struct call *c)
 	waits_no_more(s, c);
 	free(c->parcel);
 	buf_release(&c->x.request.body);
+	spill_free(c->x.request.file);
 	buf_release(&c->x.response.body);
 	spill_free(c->x.response.file);
 	free(c);
@@ -678,16 +683,31 @@ static void refuse_body(struct server *s, struct call *c, enum fcgi_body body)
 	if (known && body == FCGI_BODY_TOO_LARGE)
 		exchange_error(x, HTTP_TOO_LARGE, "BODY_TOO_LARGE",
 			       "the request body is too large");
+	else if (known && body == FCGI_BODY_NO_SPACE)
+		exchange_error(x, HTTP_NO_SPACE, "SQLITE_FULL",
+			       "the server's disk has no room for the file");
 	else if (known)
 		exchange_error(x, HTTP_BAD_REQUEST, "BODY_CUT", "the request body is not whole");
 	finish(s, c);
+}
+
+/* A file of somebody whom nobody knows is not written to the disk. */
+static enum fcgi_body read_body(struct server *s, struct call *c)
+{
+	struct request *r = &c->x.request;
+
+	if (!c->route.takes_file)
+		return fcgi_read_body(c->fcgi, s->max_body_bytes, &r->body);
+	if (!c->unknown)
+		r->file = spill_new(s->service.data, 0);
+	return fcgi_read_file(c->fcgi, s->max_file_bytes, r->file);
 }
 
 /* nginx takes an answer only after it has got rid of the body. */
 static void read_and_run(struct server *s, struct call *c)
 {
 	share_work(s->service.share);
-	enum fcgi_body body = fcgi_read_body(c->fcgi, s->max_body_bytes, &c->x.request.body);
+	enum fcgi_body body = read_body(s, c);
 
 	log_request(c->id);
 	c->unread = false;
@@ -738,8 +758,11 @@ static void serve(struct server *s, struct fcgi_request *r)
 	c->unknown = c->route.needs_user && !identify(s, x);
 	if (c->route.needs_user && !c->unknown)
 		x->slot = table_find(s->table, &x->user);
-	if (x->slot != NULL)
+	if (x->slot != NULL) {
 		share_serve(s->service.share, x->slot);
+		if (c->route.whole_database)
+			share_exceed(s->service.share);
+	}
 	if (!joins_crowd(s, c))
 		read_and_run(s, c);
 	share_end(s->service.share);
@@ -842,6 +865,8 @@ static struct call *next_of_crowd(const struct server *s)
 static bool leaves_crowd(struct server *s, struct call *c)
 {
 	share_serve(s->service.share, c->x.slot);
+	if (c->route.whole_database)
+		share_exceed(s->service.share);
 	if (!share_may_run(s->service.share, c->x.arrived_ms))
 		return false;
 	take_back(&s->crowd, c);

@@ -39,6 +39,7 @@ struct server_config {
 	bool may_yield; /* share_may_yield() */
 	const struct migrations *migrations; /* the caller's; NULL: none */
 	int64_t max_body_bytes;
+	int64_t max_file_bytes; /* a body that is a file */
 	int64_t retry_wait_ms;
 	unsigned max_open; /* databases open in the request thread */
 	unsigned max_parked; /* requests that wait at once; more are not let wait */

@@ -111,6 +111,11 @@ void share_serve(struct share *s, struct slot *slot)
 	s->greedy = s->greedy || s->budget_us <= 0;
 }
 
+void share_exceed(struct share *s)
+{
+	s->greedy = true;
+}
+
 bool share_is_exceeded(const struct share *s)
 {
 	return s->greedy;

@@ -55,6 +55,8 @@ bool share_is_exceeded(const struct share *s);
 /* `arrived_ms` is compared with those who wait in the socket's other workers. */
 bool share_may_run(struct share *s, int64_t arrived_ms);
 void share_work(struct share *s);
+/* It takes more than any share: its user counts as greedy while it runs. */
+void share_exceed(struct share *s);
 /* Whoever's it is, the request is known to be much work: a large body. */
 void share_yield(struct share *s);
 /* true: it should stop, and be run again later. */

@@ -76,7 +76,7 @@ static enum served wait_for_files(struct service *s, struct exchange *x)
 	return SERVE_PARK;
 }
 
-static enum served wait_a_moment(struct service *s, struct exchange *x)
+enum served user_route_wait_a_moment(struct service *s, struct exchange *x)
 {
 	int64_t now = clock_mono_ms();
 
@@ -264,17 +264,18 @@ static enum served refuse_unmigrated(const struct job *j, const struct migration
 }
 
 /*
- * Whatever a request is, it meets the schema that its application was made for.
+ * Whatever a request is, it meets the schema that its application was made for, even
+ * if another worker has just imported a database that has an older one.
  * Not in a conflict: what is written then may have to be given up.
  */
-static bool is_migrated(struct job *j, struct account *account, enum served *served)
+static bool is_migrated(struct job *j, enum served *served)
 {
 	const struct migrations *all = j->s->migrations;
 	struct migrations_outcome outcome;
 	struct slot_view v;
 
 	slot_read(j->x->slot, &v);
-	if (account->migrated || all == NULL || v.conflict)
+	if (all == NULL || v.conflict)
 		return true;
 	set_patience(j);
 	enum migrations_result result = migrations_run(all, j->db, &outcome);
@@ -296,7 +297,6 @@ static bool is_migrated(struct job *j, struct account *account, enum served *ser
 		*served = refuse_unmigrated(j, &outcome);
 		return false;
 	}
-	account->migrated = true;
 	return true;
 }
 
@@ -405,6 +405,37 @@ static enum served run_new(struct job *j, struct account *account)
 	return served;
 }
 
+static enum served open_account(struct service *s, struct exchange *x, struct account **out)
+{
+	switch (account_open(s->accounts, &x->user, out)) {
+	case ACCOUNT_OK:
+		break;
+	case ACCOUNT_NO_FILES:
+		return wait_for_files(s, x);
+	case ACCOUNT_BUSY:
+		return user_route_wait_a_moment(s, x);
+	case ACCOUNT_FULL:
+		return unavailable(x, "BUSY", 0, "too many users are active");
+	case ACCOUNT_FAILED:
+		exchange_error(x, HTTP_INTERNAL_ERROR, "INTERNAL", "the database cannot be opened");
+		return SERVE_DONE;
+	}
+	if ((*out)->slot == x->slot)
+		return SERVE_DONE;
+	/* It changed hands since the server looked: let it look again. */
+	account_close(s->accounts, *out, true);
+	*out = NULL;
+	return user_route_wait_a_moment(s, x);
+}
+
+bool user_route_open(struct service *s, struct exchange *x, struct account **out,
+		     enum served *served)
+{
+	*out = NULL;
+	*served = open_account(s, x, out);
+	return *out != NULL;
+}
+
 static enum served on_new_stream(struct service *s, struct exchange *x, struct hrana *h)
 {
 	struct job j = { .s = s, .x = x, .hrana = h };
@@ -413,26 +444,10 @@ static enum served on_new_stream(struct service *s, struct exchange *x, struct h
 
 	if (!hrana_check(h, x, NULL) || is_refused_in_vain(x))
 		return SERVE_DONE;
-	switch (account_open(s->accounts, &x->user, &account)) {
-	case ACCOUNT_OK:
-		break;
-	case ACCOUNT_NO_FILES:
-		return wait_for_files(s, x);
-	case ACCOUNT_BUSY:
-		return wait_a_moment(s, x);
-	case ACCOUNT_FULL:
-		return unavailable(x, "BUSY", 0, "too many users are active");
-	case ACCOUNT_FAILED:
-		exchange_error(x, HTTP_INTERNAL_ERROR, "INTERNAL", "the database cannot be opened");
-		return SERVE_DONE;
-	}
-	if (account->slot != x->slot) {
-		/* It changed hands since the server looked: let it look again. */
-		account_close(s->accounts, account, true);
-		return wait_a_moment(s, x);
-	}
+	if (!user_route_open(s, x, &account, &served))
+		return served;
 	j.db = account->db;
-	if (!is_migrated(&j, account, &served))
+	if (!is_migrated(&j, &served))
 		;
 	else if (waits_for_retry(&j))
 		served = SERVE_PARK;

@@ -37,6 +37,15 @@ struct service {
 	bool ends; /* no streams are opened any more; kept by the server */
 };
 
+/*
+ * The user's database, to be closed with account_close().  false: `served` says what
+ * becomes of the request instead; it waits for the files, or has its answer.
+ */
+bool user_route_open(struct service *s, struct exchange *x, struct account **out,
+		     enum served *served);
+/* Nothing has happened; BUSY_STEP_MS later it is served anew. */
+enum served user_route_wait_a_moment(struct service *s, struct exchange *x);
+
 /* For exchange.wait.ready: slot_view.ended is no longer what wait.seen says. */
 bool attempt_ended(const struct exchange *x);
 
@@ -53,5 +62,7 @@ route_handler serve_sync_get; /* GET /v1/sync, in api_sync.c */
 route_handler serve_sync_post; /* POST /v1/sync */
 route_handler serve_kept; /* GET /v1/sync/kept/<name> */
 route_handler serve_sync_resolve; /* POST /v1/sync/resolve */
+route_handler serve_export; /* GET /v1/export, in api_export.c */
+route_handler serve_import; /* PUT /v1/import, in api_import.c */
 
 #endif

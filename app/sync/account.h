@@ -31,7 +31,6 @@ struct account {
 	struct slot *slot;
 	int lock;
 	struct userdb *db;
-	bool migrated; /* for who runs a user's SQL; false at the start */
 };
 
 struct accounts_config {

@@ -24,7 +24,7 @@ request - OPTIONS /v2/pipeline "${origin[@]}" -H 'Access-Control-Request-Method:
 expect_status 204
 expect_header Access-Control-Allow-Origin https://app.example.com
 expect_header Access-Control-Allow-Headers 'authorization, content-type, prefer, x-libsql-client-version'
-expect_header Access-Control-Allow-Methods 'GET, POST, OPTIONS'
+expect_header Access-Control-Allow-Methods 'GET, POST, PUT, OPTIONS'
 
 for path in /metrics /x/../metrics /%6detrics //metrics; do
 	get alice "$path"

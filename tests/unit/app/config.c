@@ -65,6 +65,7 @@ static void standards_are_the_documented_ones(void **state)
 	assert_int_equal(c.server.limits.statement_ms, 5000);
 	assert_int_equal(c.server.limits.lock_wait_ms, 5000);
 	assert_int_equal(c.server.max_body_bytes, 4 << 20);
+	assert_int_equal(c.server.max_file_bytes, 256 << 20);
 	assert_int_equal(c.server.limits.max_sql_bytes, 4 << 20);
 	assert_int_equal(c.server.retry_wait_ms, 200);
 	assert_string_equal(c.sync.data, "/var/lib/holdfast");

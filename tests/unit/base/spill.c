@@ -162,6 +162,32 @@ static void empty_spill_reads_nothing(void **state)
 	spill_free(NULL);
 }
 
+static void writing_over_behind_and_cutting_keep_the_rest(void **state)
+{
+	const struct fixture *f = *state;
+	struct spill *s = spill_new(f->dir, 100);
+	char bytes[64];
+
+	add_counting(s, 50, 50);
+	assert_int_equal(spill_write(s, 10, "abc", 3), 0);
+	assert_int_equal(spill_len(s), 50);
+	assert_int_equal(spill_write(s, 60, "z", 1), 0);
+	assert_int_equal(spill_len(s), 61);
+	assert_int_equal(spill_read(s, 10, bytes, 3), 3);
+	assert_memory_equal(bytes, "abc", 3);
+	assert_int_equal(spill_read(s, 50, bytes, 64), 11);
+	assert_memory_equal(bytes, "\0\0\0\0\0\0\0\0\0\0z", 11);
+	assert_int_equal(spill_cut(s, 70), 0);
+	assert_int_equal(spill_len(s), 61);
+	assert_int_equal(spill_cut(s, 10), 0);
+	assert_int_equal(spill_len(s), 10);
+	assert_counting(s, 0, 10);
+	assert_int_equal(spill_add(s, "!", 1), 0);
+	assert_int_equal(spill_read(s, 10, bytes, 64), 1);
+	assert_int_equal(bytes[0], '!');
+	spill_free(s);
+}
+
 static void file_that_cannot_be_made_is_a_failure_that_keeps_the_rest(void **state)
 {
 	struct spill *s = spill_new(no_dir, 100);
@@ -183,6 +209,7 @@ int main(void)
 		cmocka_unit_test(reading_may_alternate_with_adding),
 		cmocka_unit_test(reading_at_the_end_is_short),
 		cmocka_unit_test(empty_spill_reads_nothing),
+		cmocka_unit_test(writing_over_behind_and_cutting_keep_the_rest),
 		cmocka_unit_test(file_that_cannot_be_made_is_a_failure_that_keeps_the_rest),
 	};
 

@@ -45,6 +45,15 @@ static void wait_for_hang_up(struct shared *shared, struct fcgi_request *r)
 	fcgi_drop(r);
 }
 
+static enum fcgi_body read_whole(struct fcgi_request *r, const char *path,
+				 struct response *response)
+{
+	if (path == NULL || strncmp(path, "/file", 5) != 0)
+		return fcgi_read_body(r, BODY_MAX, &response->body);
+	response->file = spill_new(strcmp(path, "/file/nowhere") == 0 ? "/nonexistent" : "/tmp", 0);
+	return fcgi_read_file(r, BODY_MAX, response->file);
+}
+
 static void echo(struct shared *shared, struct fcgi_request *r)
 {
 	const char *path = fcgi_param(r, "SCRIPT_NAME");
@@ -55,7 +64,7 @@ static void echo(struct shared *shared, struct fcgi_request *r)
 	};
 	struct response response = { .status = HTTP_OK, .content_type = "text/plain" };
 
-	switch (fcgi_read_body(r, BODY_MAX, &response.body)) {
+	switch (read_whole(r, path, &response)) {
 	case FCGI_BODY_WHOLE:
 		break;
 	case FCGI_BODY_TOO_LARGE:
@@ -64,6 +73,9 @@ static void echo(struct shared *shared, struct fcgi_request *r)
 	case FCGI_BODY_CUT:
 		response.status = HTTP_BAD_REQUEST;
 		response.retry_after_s = 7;
+		break;
+	case FCGI_BODY_NO_SPACE:
+		response.status = HTTP_NO_SPACE;
 		break;
 	case FCGI_BODY_GONE:
 		shared->gone++;
@@ -76,6 +88,7 @@ static void echo(struct shared *shared, struct fcgi_request *r)
 		fcgi_answer(r, &response, &extra);
 out:
 	buf_release(&response.body);
+	spill_free(response.file);
 }
 
 static int run_echo(void *arg)
@@ -147,13 +160,19 @@ static int open_request(const struct fixture *f, const char *method, const char 
 	return fd;
 }
 
-static void post(const struct fixture *f, const char *length, const char *body, size_t len,
-		 struct answer *out)
+static void post_to(const struct fixture *f, const char *path, const char *length, const char *body,
+		    size_t len, struct answer *out)
 {
-	int fd = open_request(f, "POST", "/", length);
+	int fd = open_request(f, "POST", path, length);
 
 	(void)client_stdin(fd, body, len);
 	client_finish(fd, out);
+}
+
+static void post(const struct fixture *f, const char *length, const char *body, size_t len,
+		 struct answer *out)
+{
+	post_to(f, "/", length, body, len, out);
 }
 
 static void assert_still_serving(const struct fixture *f)
@@ -204,6 +223,40 @@ static void body_of_any_size_arrives_and_returns_exactly(void **state)
 		answer_release(&a);
 		free(body);
 	}
+}
+
+static void body_may_go_to_a_file(void **state)
+{
+	static const struct {
+		const char *path, *length;
+		size_t len;
+		int status;
+	} cases[] = {
+		{ "/file", "1", 1, 200 },
+		{ "/file", "16384", 16384, 200 },
+		{ "/file", "300000", 300000, 200 },
+		{ "/file", "1048576", BODY_MAX, 200 },
+		{ "/file", "1048577", BODY_MAX + 1, 413 },
+		{ "/file", "10", BODY_MAX + 1, 413 },
+		{ "/file", "300000", 299999, 400 },
+		{ "/file", "300000", 300001, 400 },
+		{ "/file/nowhere", "300000", 300000, 507 },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char *body = patterned(cases[i].len);
+		struct answer a;
+		post_to(*state, cases[i].path, cases[i].length, body, cases[i].len, &a);
+		if (answer_status(&a) != cases[i].status)
+			fail_msg("case %zu: got %d", i, answer_status(&a));
+		if (cases[i].status == 200) {
+			assert_int_equal(a.body.len, cases[i].len);
+			assert_memory_equal(a.body.data, body, cases[i].len);
+		}
+		answer_release(&a);
+		free(body);
+	}
+	assert_still_serving(*state);
 }
 
 static void answer_has_its_headers(void **state)
@@ -457,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(body_of_any_size_arrives_and_returns_exactly),
+		cmocka_unit_test(body_may_go_to_a_file),
 		cmocka_unit_test(answer_has_its_headers),
 		cmocka_unit_test(head_is_answered_with_a_length_and_no_body),
 		cmocka_unit_test(body_that_is_not_as_announced_is_refused),

@@ -24,6 +24,9 @@ static void user_routes_have_their_handlers(void **state)
 		{ "GET", "/v1/sync", serve_sync_get },
 		{ "HEAD", "/v1/sync", serve_sync_get },
 		{ "POST", "/v1/sync", serve_sync_post },
+		{ "GET", "/v1/export", serve_export },
+		{ "HEAD", "/v1/export", serve_export },
+		{ "PUT", "/v1/import", serve_import },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -31,6 +34,7 @@ static void user_routes_have_their_handlers(void **state)
 		assert_true(r.handler == cases[i].want);
 		assert_true(r.needs_user);
 		assert_string_equal(r.path, cases[i].path);
+		assert_int_equal(r.takes_file, cases[i].want == serve_import);
 	}
 }
 
@@ -75,6 +79,11 @@ static void other_requests_are_answered_by_the_router(void **state)
 		  "GET, HEAD, OPTIONS" },
 		{ "OPTIONS", "/v2/pipeline", "/v2/pipeline", false, HTTP_NO_CONTENT,
 		  "POST, OPTIONS" },
+		{ "POST", "/v1/import", "/v1/import", true, HTTP_METHOD_NOT_ALLOWED,
+		  "PUT, OPTIONS" },
+		{ "PUT", "/v1/execute", "/v1/execute", true, HTTP_METHOD_NOT_ALLOWED,
+		  "POST, OPTIONS" },
+		{ "OPTIONS", "/v1/import", "/v1/import", false, HTTP_NO_CONTENT, "PUT, OPTIONS" },
 		{ "GET", "/", "other", true, HTTP_NOT_FOUND, NULL },
 		{ "GET", "", "other", true, HTTP_NOT_FOUND, NULL },
 		{ "GET", "/v2/", "other", true, HTTP_NOT_FOUND, NULL },
