@@ -107,11 +107,11 @@ static enum served park_shortly(struct service *s, struct exchange *x)
 struct route route_find(const char *method, const char *path)
 {
 	static const struct route routes[] = {
-		{ "/public", false, answer_user, "GET", METRICS_PROBE, false },
-		{ "/user", true, answer_user, "POST", METRICS_EXECUTE, false },
-		{ "/commit", true, answer_commit, "POST", METRICS_EXECUTE, false },
-		{ "/park", true, park, "POST", METRICS_EXECUTE, false },
-		{ "/park_shortly", true, park_shortly, "POST", METRICS_EXECUTE, false },
+		{ "/public", false, answer_user, "GET", METRICS_PROBE, false, false },
+		{ "/user", true, answer_user, "POST", METRICS_EXECUTE, false, false },
+		{ "/commit", true, answer_commit, "POST", METRICS_EXECUTE, false, false },
+		{ "/park", true, park, "POST", METRICS_EXECUTE, false, false },
+		{ "/park_shortly", true, park_shortly, "POST", METRICS_EXECUTE, false, false },
 	};
 
 	(void)method;
@@ -119,7 +119,7 @@ struct route route_find(const char *method, const char *path)
 		if (strcmp(path, routes[i].path) == 0)
 			return routes[i];
 	}
-	return (struct route){ "other", true, answer_error, NULL, METRICS_OTHER, false };
+	return (struct route){ "other", true, answer_error, NULL, METRICS_OTHER, false, false };
 }
 
 const char *route_method_name(const char *method)
