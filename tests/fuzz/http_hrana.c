@@ -194,12 +194,17 @@ static void make_world(void)
 		.batons = &world.key,
 		.data = world.dir,
 		.lock_wait_ms = 100,
-		.max_running = 1,
 		.may_park = true,
 	};
 	assert(world.s.table != NULL);
 	table_worker_born(world.s.table, WORKER, 1);
-	table_worker_joins(world.s.table, WORKER, world.key.run);
+	table_worker_joins(world.s.table, WORKER, world.key.run, 0);
+	const struct share_config share = {
+		.table = world.s.table,
+		.worker = WORKER,
+		.max_greedy = 1,
+	};
+	world.s.share = share_new(&share);
 	open_service();
 }
 
