@@ -232,12 +232,43 @@ static int authorize(void *owner, int action, const char *a, const char *b, cons
 	return verdict;
 }
 
+/* What SQLite is in the middle of. */
+struct running {
+	bool any;
+	bool writes;
+};
+
+static struct running find_running(const struct sandbox *s)
+{
+	struct running r = { false, false };
+
+	for (struct sqlite3_stmt *st = sqlite3_next_stmt(s->db, NULL); st != NULL;
+	     st = sqlite3_next_stmt(s->db, st)) {
+		if (!sqlite3_stmt_busy(st))
+			continue;
+		r.any = true;
+		r.writes = r.writes || !sqlite3_stmt_readonly(st);
+	}
+	return r;
+}
+
+/*
+ * SQLite asks once more when a statement has ended, and would say that it was
+ * interrupted, though what it has written is committed.
+ */
+static bool has_ended(const struct sandbox *s)
+{
+	return s->stepping && !find_running(s).any;
+}
+
+/* What only reads can be run again, whatever becomes of it now. */
 static bool gives_way(struct sandbox *s, int64_t now_ms)
 {
 	if (s->look == NULL || now_ms == s->looked_ms)
 		return false;
 	s->looked_ms = now_ms;
-	s->gave_way = s->look(s->look_owner);
+	bool wanted = s->look(s->look_owner);
+	s->gave_way = wanted && s->stepping && !has_ended(s) && !find_running(s).writes;
 	return s->gave_way;
 }
 
@@ -267,11 +298,11 @@ static int watch_time(void *owner)
 		return 1;
 	if (s->statement_until == 0)
 		start_clock(s);
-	if (now >= s->statement_until) {
+	if (now >= s->statement_until && !has_ended(s)) {
 		note_timeout(s);
 		return 1;
 	}
-	if (s->request_until != 0 && now >= s->request_until) {
+	if (s->request_until != 0 && now >= s->request_until && !has_ended(s)) {
 		(void)snprintf(s->timeout, sizeof s->timeout,
 			       "the statements of one request took too long together");
 		return 1;

@@ -45,7 +45,7 @@ expect_pushed_whole() {
 	expect_told "$1"
 	expect_rows "$1" "SELECT text FROM note" precious
 	expect_restored_equals_local "$1"
-	expect_litestream_restores "$1"
+	[ "$1" != flipped ] || expect_litestream_restores "$1"
 	s3 list "u/$1/" >"$stack/keys"
 	[ "$(wc -l <"$stack/keys")" = "$want" ] || fail "$1 has $(wc -l <"$stack/keys") objects, want $want"
 }

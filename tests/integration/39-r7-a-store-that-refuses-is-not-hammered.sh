@@ -8,11 +8,11 @@ declare -A fault=(
 	[forbidden]='"status":403,"code":"SignatureDoesNotMatch"'
 )
 
-# expect_patience USER: no two PUTs were closer than retry_max.
+# expect_patience USER: no two attempts at a push were closer than retry_max.
 expect_patience() {
 	local closest
 
-	closest=$(store_log | jq -s --arg user "/u/$1/" 'map(select(.method == "PUT" and
+	closest=$(store_log | jq -s --arg user "/u/$1/0000/" 'map(select(.method == "PUT" and
 		(.path | contains($user))) | .start) | [.[1:], .[:-1]] | transpose | map(.[0] - .[1]) | min')
 	[ "$closest" -ge 3990 ] || fail "$1 was tried again after $closest ms, want 4000"
 }

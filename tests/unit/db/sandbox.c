@@ -671,6 +671,65 @@ static void quota_of_the_database_is_kept(void **state)
 	allow(f, "INSERT INTO t VALUES (zeroblob(5000))");
 }
 
+static bool stop_at_once(void *owner)
+{
+	(void)owner;
+	return true;
+}
+
+/* SQLite asks whether to go on after a commit, too, and would say that it was interrupted. */
+static void only_what_reads_is_stopped_to_be_run_again(void **state)
+{
+	struct client *c = *state;
+
+	sandbox_begin_request(c->sandbox, true);
+	client_run(c, "CREATE TABLE t(x)");
+	sandbox_set_look(c->sandbox, stop_at_once, NULL);
+	for (int i = 0; i < 300; i++)
+		client_run(c,
+			   "INSERT INTO t SELECT value FROM json_each('[1,2,3,4,5,6,7,8,9,10]')");
+	assert_false(sandbox_gave_way(c->sandbox));
+	struct stmt *st = client_prepare(c, "SELECT count(*) FROM t a, t b, t c");
+	assert_int_equal(stmt_step(st, &c->e), STMT_FAILED);
+	assert_true(sandbox_gave_way(c->sandbox));
+	stmt_free(st);
+	sandbox_set_look(c->sandbox, NULL, NULL);
+	sandbox_end_request(c->sandbox);
+	assert_int_equal(integer(c, "SELECT count(*) FROM t"), 3000);
+}
+
+static void write_that_failed_for_its_time_is_not_there(void **state)
+{
+	static const struct userdb_limits hasty = {
+		.max_db_bytes = 64 << 20,
+		.max_result_bytes = 1 << 20,
+		.statement_ms = 1,
+		.lock_wait_ms = 20,
+		.max_sql_bytes = 100000,
+	};
+	static const char insert[] =
+		"INSERT INTO t SELECT 1 FROM (WITH RECURSIVE n(i) AS "
+		"(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1400) SELECT max(i) FROM n)";
+	struct client *c = client_new(&hasty);
+	int64_t written = 0;
+
+	(void)state;
+	foreign_run(&c->scratch, "CREATE TABLE t(x)");
+	for (int i = 0; i < 400; i++) {
+		struct stmt *st = NULL;
+		if (stmt_prepare_one(c->sandbox, insert, strlen(insert), &st, &c->e) < 0)
+			continue;
+		written += stmt_step(st, &c->e) == STMT_DONE;
+		stmt_free(st);
+	}
+	userdb_close(c->db);
+	struct userdb *after = scratch_open(&c->scratch);
+	assert_int_equal(number_of(after, "SELECT count(*) FROM t"), written);
+	userdb_close(after);
+	scratch_release(&c->scratch);
+	free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -696,6 +755,8 @@ int main(void)
 		TEST(virtual_tables_that_were_not_chosen_are_gone),
 		TEST(schema_of_a_user_runs_with_the_users_rights),
 		TEST(quota_of_the_database_is_kept),
+		TEST(only_what_reads_is_stopped_to_be_run_again),
+		cmocka_unit_test(write_that_failed_for_its_time_is_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
