@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum {
+	LONG_US = 20 * 1000, /* no short request has to wait longer for the processor */
 	RISE_LIMIT = 20, /* the RLIMIT_NICE that allows a thread of nice 0 to come back */
 	AHEAD_MS = 50, /* who has waited so much longer in another worker goes first */
 };
@@ -22,6 +23,7 @@ struct share {
 	struct share_config config;
 	struct slot *slot; /* NULL: nobody is known yet */
 	int64_t budget_us; /* of the user, from charged_us on */
+	int64_t began_us;
 	int64_t charged_us; /* when its use was last charged */
 	bool greedy;
 	bool listed; /* as greedy in the table */
@@ -68,7 +70,8 @@ void share_free(struct share *s)
 void share_begin(struct share *s)
 {
 	s->slot = NULL;
-	s->charged_us = clock_mono_us();
+	s->began_us = clock_mono_us();
+	s->charged_us = s->began_us;
 }
 
 static void list(struct share *s, bool greedy)
@@ -90,7 +93,6 @@ void share_work(struct share *s)
 	if (!s->greedy)
 		return;
 	list(s, true);
-	share_yield(s);
 }
 
 static void charge(struct share *s)
@@ -146,6 +148,8 @@ bool share_look(struct share *s)
 	if (s->slot == NULL)
 		return false;
 	charge(s);
+	if (s->charged_us - s->began_us > LONG_US)
+		share_yield(s);
 	s->greedy = before || s->budget_us <= 0;
 	share_work(s);
 	return s->greedy && !before && others_are_enough(s);

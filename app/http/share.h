@@ -3,15 +3,15 @@
  *
  * A user may use a quarter of a worker's time, and a little more at once
  * (slot_charge()).  It is time and not use of the processor: a worker that waits
- * for one, or for the disk, is occupied, too.  Whoever has used more gets what
- * others leave:
+ * for one, or for the disk, is occupied, too.  Requests of who has used more run
+ * in all workers of a socket but one at a time, of however many users they are.
+ * The others wait.  One that began within its share and finds, when it exceeds
+ * that, that the last worker is its own is told to stop, and waits like them; if it
+ * only reads.
  *
- * - The thread works for that user as SCHED_IDLE: whoever wakes up takes the processor
- *   from it at once.  Alone on the machine, nobody notices.
- * - Such requests run in all workers of a socket but one at a time, of however
- *   many users they are.  The others wait.  One that began within its share
- *   and finds, when it exceeds that, that the last worker is its own is told to
- *   stop, and waits like them; unless something of it has happened that lasts.
+ * Beside that, whoever's a request is: once it has run for 20 ms, or has a large
+ * body, the thread goes on as SCHED_IDLE.  Whoever wakes up takes the processor from
+ * it at once; alone on the machine, nobody notices.
  *
  *	share_new()		of the request thread
  *	share_begin()

@@ -183,8 +183,8 @@ export class Mischief {
 		const said = await this.talk(this.nginx, [this.one([
 			this.bytes(this.roll(2000)),
 			`${this.one(["TRACE", "CONNECT", "G\u0000T", "get", "A".repeat(100)])} / HTTP/1.1\r\nHost: x\r\n${close}`,
-			`GET ${this.one(["*", "//", "http://x/v2", "/a b", "\\", "/%zz"])} HTTP/1.1\r\nHost: x\r\n${close}`,
-			`GET / HTTP/${this.one(["0.9", "1.0", "2.0", "9.9"])}\r\n\r\n`,
+			`GET ${this.one(["*", "//v2", "http://x/v2", "/a b", "\\", "/%zz"])} HTTP/1.1\r\nHost: x\r\n${close}`,
+			`GET /v2 HTTP/${this.one(["0.9", "1.0", "2.0", "9.9"])}\r\n\r\n`,
 			this.head(`Content-Length: ${this.one(["-1", "x", "1e3", "99999999999999999999", "0\r\nContent-Length: 5"])}\r\n${close}`),
 			this.head(`Transfer-Encoding: ${this.one(["chunked", "gzip", "chunked, chunked"])}\r\n${close}zz\r\n`),
 			this.head(`X: ${"y".repeat(40000)}\r\n${close}`),
