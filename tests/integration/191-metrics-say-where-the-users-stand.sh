@@ -34,8 +34,8 @@ expect_metric holdfast_http_writes_total 2
 expect_metric holdfast_push_duration_seconds_count 2
 expect_metric 'holdfast_uploaded_bytes_total{kind="push"}' \
 	"$(control GET /log | jq '[.requests[] | select(.method == "PUT") | .body_bytes] | add')"
-expect_metric holdfast_oldest_unsynced_age_seconds 0.000
-expect_metric holdfast_spool_bytes 0
+wait_until 5 metric_is holdfast_oldest_unsynced_age_seconds 0.000
+wait_until 5 metric_is holdfast_spool_bytes 0
 
 # Under way.
 store_answers slowly 800
@@ -58,7 +58,7 @@ server=$(push_failures server)
 [ "$((server + $(push_failures credentials)))" = "$attempts" ] ||
 	fail "$attempts attempts have failed, counted $server and $(push_failures credentials)"
 [ "$server" -ge 2 ] || fail "the first failures are counted as $server"
-expect_metric 'holdfast_users{status="failed"}' 1
+wait_until 5 metric_is 'holdfast_users{status="failed"}' 1
 expect_metric holdfast_pushes_total 3
 
 # A long outage: what is in the WAL goes to the spool.
@@ -81,10 +81,10 @@ store_answers normally
 wait_until 10 sync_clean alice
 wait_until 10 sync_clean bob
 wait_until 5 metric_is 'holdfast_users{status="ok"}' 2
-expect_metric 'holdfast_users{status="failed"}' 0
-expect_metric holdfast_oldest_unsynced_age_seconds 0.000
-expect_metric holdfast_oldest_failed_age_seconds 0.000
-expect_metric holdfast_spool_bytes 0
+wait_until 5 metric_is 'holdfast_users{status="failed"}' 0
+wait_until 5 metric_is holdfast_oldest_unsynced_age_seconds 0.000
+wait_until 5 metric_is holdfast_oldest_failed_age_seconds 0.000
+wait_until 5 metric_is holdfast_spool_bytes 0
 scrape
 ! grep -qE 'alice|bob' "$stack/metrics" || fail "a user's name is in /metrics"
 finish
