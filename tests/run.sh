@@ -35,12 +35,20 @@ pass() {
 	echo "ok $1"
 }
 
+# What a scenario complains of comes first, the logs of all that it ran last.
+shorten() {
+	{
+		head -n 20 "$1"
+		tail -n +21 "$1" | tail -n 80
+	} | cut -c 1-500 | sed 's/^/	/'
+}
+
 # miss NAME [LOG]
 miss() {
 	failed=$((failed + 1))
 	echo "not ok $1"
 	if [ -n "${2:-}" ]; then
-		tail -n 100 "$2" | cut -c 1-500 | sed 's/^/	/'
+		shorten "$2"
 	fi
 }
 
