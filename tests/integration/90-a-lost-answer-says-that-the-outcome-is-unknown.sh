@@ -3,7 +3,8 @@
 # was never reached: the first may have committed and says OUTCOME_UNKNOWN, the
 # second may be tried again at once and says BUSY.
 HOLDFAST=$(dirname "$0")/../../build/faults/holdfast
-make -s -C "$(dirname "$0")/../.." B=build/faults
+# Two scenarios need it, and may run beside each other.
+flock "$(dirname "$0")" make -s -C "$(dirname "$0")/../.." B=build/faults
 . "$(dirname "$0")/lib.sh"
 
 WORKERS=2

@@ -3,7 +3,8 @@
 # point of it, one worker or all of it: afterwards it has that history, and what
 # it writes goes on from there.
 HOLDFAST=$(dirname "$0")/../../build/faults/holdfast
-make -s -C "$(dirname "$0")/../.." B=build/faults
+# Two scenarios need it, and may run beside each other.
+flock "$(dirname "$0")" make -s -C "$(dirname "$0")/../.." B=build/faults
 . "$(dirname "$0")/lib.sh"
 
 users=()
