@@ -195,7 +195,12 @@ static int run_missing(const struct migrations *m, struct sandbox *s,
 			return -1;
 	}
 	out->failed = 0;
-	if (dangling(db) > before) {
+	int64_t after = dangling(db);
+	if (before < 0 || after < 0) {
+		sql_error_of_call(s, &out->error);
+		return -1;
+	}
+	if (after > before) {
 		sql_error_set(&out->error, "SQLITE_CONSTRAINT",
 			      "rows are left that refer to rows which are gone");
 		return -1;

@@ -267,8 +267,10 @@ static bool gives_way(struct sandbox *s, int64_t now_ms)
 	if (s->look == NULL || now_ms == s->looked_ms)
 		return false;
 	s->looked_ms = now_ms;
-	bool wanted = s->look(s->look_owner);
-	s->gave_way = wanted && s->stepping && !has_ended(s) && !find_running(s).writes;
+	if (!s->look(s->look_owner) || !s->stepping)
+		return false;
+	struct running now = find_running(s);
+	s->gave_way = now.any && !now.writes;
 	return s->gave_way;
 }
 

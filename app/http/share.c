@@ -90,9 +90,8 @@ void share_yield(struct share *s)
 
 void share_work(struct share *s)
 {
-	if (!s->greedy)
-		return;
-	list(s, true);
+	if (s->greedy)
+		list(s, true);
 }
 
 static void charge(struct share *s)
