@@ -1,22 +1,20 @@
 #include "db/export.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/spill.h"
+#include "db/copy.h"
 #include "db/sandbox.h"
 #include "db/spill_vfs.h"
 
 #include <sqlite3.h>
 #include <stddef.h>
 
-enum { PAGES_AT_A_TIME = 1024 };
-
 static enum export_result result_of(int rc)
 {
 	switch (rc & 0xff) {
-	case SQLITE_DONE:
-		return EXPORT_DONE;
 	case SQLITE_OK:
+		return EXPORT_DONE;
+	case SQLITE_INTERRUPT:
 		return EXPORT_LATE;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
@@ -28,21 +26,6 @@ static enum export_result result_of(int rc)
 		log_error("export.failed", "code=%d error=\"%s\"", rc, sqlite3_errstr(rc));
 		return EXPORT_FAILED;
 	}
-}
-
-/* SQLITE_OK: the time is over. */
-static int copy_pages(struct sqlite3 *from, int64_t until_ms, struct sqlite3 *to)
-{
-	sqlite3_backup *copy = sqlite3_backup_init(to, "main", from, "main");
-	int rc;
-
-	if (copy == NULL)
-		return sqlite3_extended_errcode(to);
-	do
-		rc = sqlite3_backup_step(copy, PAGES_AT_A_TIME);
-	while (rc == SQLITE_OK && clock_mono_ms() < until_ms);
-	sqlite3_backup_finish(copy);
-	return rc;
 }
 
 /* What the header says of a WAL is true of the original only. */
@@ -63,10 +46,10 @@ enum export_result export_copy(struct userdb *u, int64_t until_ms, struct spill 
 	if (rc == SQLITE_OK)
 		rc = sandbox_run_own(s, "BEGIN; PRAGMA user_version");
 	if (rc == SQLITE_OK)
-		rc = copy_pages(userdb_sqlite(u), until_ms, to);
+		rc = copy_database(userdb_sqlite(u), to, until_ms);
 	sqlite3_close(to);
 	sandbox_end_request(s);
-	if (rc == SQLITE_DONE && set_alone(out) < 0)
+	if (rc == SQLITE_OK && set_alone(out) < 0)
 		rc = SQLITE_FULL;
 	return result_of(rc);
 }

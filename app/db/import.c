@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/spill.h"
+#include "db/copy.h"
 #include "db/sandbox.h"
 #include "db/spill_vfs.h"
 #include "db/temp_space.h"
@@ -14,7 +15,6 @@
 
 enum {
 	STEP_MS = 15 * 1000, /* checking, rewriting, replacing, each */
-	PAGES_AT_A_TIME = 1024,
 	HEADER_LEN = 100,
 	ENCODING_AT = 56, /* of the header; 4 bytes, big-endian */
 	ENCODING_UTF8 = 1, /* 0: there is nothing in it yet */
@@ -187,31 +187,13 @@ enum import_result import_check(struct userdb *u, struct spill *file)
 	return result;
 }
 
-static int copy_pages(struct sqlite3 *from, struct sqlite3 *to)
-{
-	int64_t until_ms = clock_mono_ms() + STEP_MS;
-	sqlite3_backup *copy = sqlite3_backup_init(to, "main", from, "main");
-	int rc;
-
-	if (copy == NULL)
-		return sqlite3_extended_errcode(to);
-	do
-		rc = sqlite3_backup_step(copy, PAGES_AT_A_TIME);
-	while (rc == SQLITE_OK && clock_mono_ms() < until_ms);
-	/* Unless it is done, this rolls back. */
-	int finished = sqlite3_backup_finish(copy);
-	if (rc == SQLITE_OK)
-		return SQLITE_INTERRUPT;
-	return rc == SQLITE_DONE ? finished : rc;
-}
-
 enum import_result import_replace(struct userdb *u, struct spill *file)
 {
 	struct sqlite3 *from = NULL, *to = userdb_sqlite(u);
 
 	int rc = spill_vfs_open(file, &from);
 	if (rc == SQLITE_OK)
-		rc = copy_pages(from, to);
+		rc = copy_database(from, to, clock_mono_ms() + STEP_MS);
 	sqlite3_close(from);
 	/* The commit is told to the WAL's hook by the next statement, whatever comes of that. */
 	if (rc == SQLITE_OK)
